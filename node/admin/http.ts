@@ -1,0 +1,96 @@
+/**
+ * The HTTP side of a node's port: health, readiness, status, metrics. Everything here reads; nothing changes a node.
+ *
+ *     GET /livez    200 while the event loop turns
+ *     GET /healthz  200 while the process is well, else 503
+ *     GET /readyz   200 while the node serves clients, else 503 with the reason
+ *     GET /status   JSON of one moment; ?stateHash=1 adds the hash of the replicated state
+ *     GET /metrics  Prometheus' text format
+ *
+ * Where clients need a token, /status and /metrics ask for one too (`Authorization: Bearer …`): they name queues and
+ * members. The probes never do, since orchestrators cannot log in.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ErrorCode } from '../../wire/errors.ts'
+import { NodeMetrics } from './metrics.ts'
+import type { AdminSource, Verdict } from './source.ts'
+
+export interface AdminOptions {
+  /** Holds the sync histogram, which is fed before there is a source. Default: a new one. */
+  readonly metrics?: NodeMetrics
+  /** One of them opens /status and /metrics; none: they are open. */
+  readonly tokens?: readonly string[]
+}
+
+export type AdminHandler = (request: IncomingMessage, response: ServerResponse) => void
+
+type Route = (url: URL, response: ServerResponse) => void
+
+export function createAdminHandler(source: AdminSource, options: AdminOptions = {}): AdminHandler {
+  const { metrics = new NodeMetrics(), tokens = [] } = options
+  const open: Record<string, Route> = {
+    '/livez': (_, response) => sendVerdict(response, { ok: true }),
+    '/healthz': (_, response) => sendVerdict(response, source.healthy()),
+    '/readyz': (_, response) => sendVerdict(response, source.ready()),
+  }
+  const guarded: Record<string, Route> = {
+    '/status': (url, response) => {
+      sendJson(response, 200, source.status({ stateHash: url.searchParams.get('stateHash') === '1' }))
+    },
+    // A rejection would be a defect of ours: it ends the process like every unhandled one.
+    '/metrics': async (_, response) => send(response, 200, metrics.contentType, await metrics.render(source.metrics())),
+  }
+  return (request, response) => {
+    const target = `http://node${request.url ?? '/'}`
+    const url = URL.canParse(target) ? new URL(target) : undefined
+    const path = url?.pathname ?? ''
+    const route = Object.hasOwn(open, path) ? open[path] : Object.hasOwn(guarded, path) ? guarded[path] : undefined
+    if (url === undefined || route === undefined)
+      return sendError(response, 404, 'NotFound', `nothing is served at ${path}`)
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('Allow', 'GET, HEAD')
+      return sendError(response, 405, 'Validation', `${path} answers GET and HEAD alone`)
+    }
+    if (Object.hasOwn(guarded, path) && !isAllowed(request, tokens)) {
+      response.setHeader('WWW-Authenticate', 'Bearer')
+      return sendError(response, 401, 'Unauthorized', `${path} needs a token of this cluster`)
+    }
+    route(url, response)
+  }
+}
+
+function isAllowed(request: IncomingMessage, tokens: readonly string[]): boolean {
+  if (tokens.length === 0) return true
+  const shown = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
+  // Every token is compared, in constant time: the answer's delay tells nothing about them.
+  return shown !== undefined && tokens.filter((token) => timingSafeEqual(digest(shown), digest(token))).length > 0
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+function sendVerdict(response: ServerResponse, verdict: Verdict): void {
+  if (verdict.ok) sendJson(response, 200, { status: 'ok' })
+  else sendJson(response, 503, { status: 'unavailable', reason: verdict.reason ?? 'unknown' })
+}
+
+function sendError(response: ServerResponse, status: number, code: ErrorCode, message: string): void {
+  sendJson(response, status, { error: { code, message } })
+}
+
+function sendJson(response: ServerResponse, status: number, value: object): void {
+  send(response, status, 'application/json; charset=utf-8', `${JSON.stringify(value)}\n`)
+}
+
+/** Node's own HTTP code leaves the body out of the answer to HEAD. */
+function send(response: ServerResponse, status: number, contentType: string, body: string): void {
+  response.writeHead(status, {
+    'Content-Type': contentType,
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  })
+  response.end(body)
+}
