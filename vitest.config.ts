@@ -1,4 +1,8 @@
+import process from 'node:process'
 import { defineConfig } from 'vitest/config'
+
+/** Set by scripts/check.js, which counts from the report what passed, failed and was skipped. */
+const report = process.env.MESHMQ_TEST_REPORT
 
 export default defineConfig({
   test: {
@@ -8,5 +12,6 @@ export default defineConfig({
     hookTimeout: 30_000,
     pool: 'forks',
     maxWorkers: 2,
+    reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
   },
 })
