@@ -1,0 +1,134 @@
+/**
+ * Where deliveries find their messages: in the recent entries that Raft keeps in memory, else read back from the log, a few
+ * reads at a time and with read-ahead, since a backlog is read in order (design idea 2: the log is the message store).
+ *
+ * Never: copies of bodies; what it gives are views of entries.
+ */
+import type { Entry } from '../raft/index.ts'
+import type { OutgoingDelivery } from '../wire/deliver-frame.ts'
+import { LOG_HEADER_BYTES, logHeader, viewOf } from '../wire/frame.ts'
+import { messageBounds } from '../wire/publish-frame.ts'
+import { entryWallMs, frameStart, positionFrame, positionMessage } from './queue/index.ts'
+
+/** One read from the log, bytes: a few entries of full size. */
+const READ_BYTES = 1024 * 1024
+/** Entries that were read back are kept up to this many bytes, for the consumers that follow close behind. */
+const KEPT_BYTES_MAX = 16 * READ_BYTES
+/** Reads at a time: the log's syncs must never queue behind them in the thread pool. */
+const READS_MAX = 2
+
+export interface EntrySource {
+  /** From memory. */
+  entry(index: number): Entry | undefined
+  readEntries(from: number, bytesMax: number): Promise<Entry[]>
+}
+
+const decoder = new TextDecoder()
+
+export class Bodies {
+  readonly #source: EntrySource
+  readonly #onFailure: (error: unknown) => void
+  readonly #kept = new Map<number, Entry>()
+  #keptBytes = 0
+  readonly #waiting = new Map<number, (() => void)[]>()
+  #reading = 0
+
+  constructor(source: EntrySource, onFailure: (error: unknown) => void) {
+    this.#source = source
+    this.#onFailure = onFailure
+  }
+
+  /** The entry if it is at hand. */
+  get(index: number): Entry | undefined {
+    return this.#source.entry(index) ?? this.#kept.get(index)
+  }
+
+  /** Calls back when the entry is at hand; for one that is not now. */
+  fetch(index: number, done: () => void): void {
+    const waiting = this.#waiting.get(index)
+    if (waiting !== undefined) {
+      waiting.push(done)
+      return
+    }
+    this.#waiting.set(index, [done])
+    this.#next()
+  }
+
+  #next(): void {
+    for (const [index, callbacks] of this.#waiting) {
+      if (this.#reading >= READS_MAX) return
+      this.#waiting.delete(index)
+      this.#reading++
+      this.#source.readEntries(index, READ_BYTES).then(
+        (entries) => {
+          this.#reading--
+          for (const entry of entries) this.#keep(entry)
+          for (const callback of callbacks) callback()
+          this.#next()
+        },
+        (error) => this.#onFailure(error),
+      )
+    }
+  }
+
+  #keep(entry: Entry): void {
+    if (this.#kept.has(entry.index)) return
+    this.#kept.set(entry.index, entry)
+    this.#keptBytes += entry.data.length
+    // A Map iterates in order of insertion: the first is the oldest.
+    for (const [index, oldest] of this.#kept) {
+      if (this.#keptBytes <= KEPT_BYTES_MAX || index === entry.index) return
+      this.#kept.delete(index)
+      this.#keptBytes -= oldest.data.length
+    }
+  }
+}
+
+/** Reads messages out of entries, remembering the last frame, since deliveries come in runs. */
+export class MessageReader {
+  #entry: Entry | undefined
+  #view: DataView = new DataView(new ArrayBuffer(0))
+  #frame = -1
+  #at = 0
+  #topicNumber = -1
+  #topic = ''
+
+  /** The message at `position` of an entry whose application enqueued it, hence well formed. */
+  read(entry: Entry, position: number, attempt: number): OutgoingDelivery {
+    if (entry !== this.#entry) {
+      this.#entry = entry
+      this.#view = viewOf(entry.data)
+      this.#frame = -1
+    }
+    const frame = positionFrame(position)
+    if (frame !== this.#frame) {
+      this.#frame = frame
+      this.#at = frameStart(this.#view, frame)
+      this.#topicNumber = -1
+    }
+    const view = this.#view
+    const at = this.#at
+    const i = positionMessage(position)
+    const topicColumn = at + LOG_HEADER_BYTES + logHeader.tableBytes(view, at)
+    const topicNumber = view.getUint16(topicColumn + 2 * i, true)
+    if (topicNumber !== this.#topicNumber) {
+      this.#topicNumber = topicNumber
+      this.#topic = topicOf(entry.data, view, at + LOG_HEADER_BYTES, topicNumber)
+    }
+    const { start, end } = messageBounds(view, at, i)
+    return {
+      session: logHeader.session(view, at),
+      sequence: logHeader.sequence(view, at) + i,
+      wallMs: entryWallMs(view),
+      topic: this.#topic,
+      attempt,
+      message: entry.data.subarray(start, end),
+    }
+  }
+}
+
+function topicOf(bytes: Uint8Array, view: DataView, table: number, number: number): string {
+  let at = table
+  for (let i = 0; i < number; i++) at += 2 + view.getUint16(at, true)
+  return decoder.decode(bytes.subarray(at + 2, at + 2 + view.getUint16(at, true)))
+}

@@ -1,0 +1,183 @@
+/**
+ * One attached session on its socket: checks the headers of the client's log frames and passes them on undecoded; sends
+ * the client its confirms, outcomes and deliveries.
+ *
+ * Never: bodies, decisions about queues (the machine's).
+ */
+import { MeshError } from '../../wire/errors.ts'
+import { FrameKind, LOG_FRAME_VERSION, LOG_HEADER_BYTES, logHeader, viewOf } from '../../wire/frame.ts'
+import { limits } from '../../wire/limits.ts'
+import {
+  decodeSessionFrame,
+  encodeConfirmFrame,
+  encodeSessionFrame,
+  heartbeatFrame,
+  type Query,
+  type RepliedItem,
+  type ReplyItem,
+  type RequestedItem,
+  type RequestItem,
+} from '../../wire/session-frames.ts'
+import type { Bodies } from '../bodies.ts'
+import type { Attachment, Effect } from '../queue/index.ts'
+import type { Router } from '../router.ts'
+import type { FrameSocket } from '../socket.ts'
+import { DeliveryPump } from './delivery-pump.ts'
+
+/** What a session asks of the node beside the log. */
+export interface SessionHandlers {
+  onRequests(session: ClientSession, items: readonly RequestItem[]): void
+  onReplies(session: ClientSession, items: readonly ReplyItem[]): void
+  onQuery(session: ClientSession, query: Query): void
+}
+
+export interface SessionOptions {
+  readonly group: number
+  readonly bufferBytesMax: number
+  readonly router: Router
+  readonly bodies: Bodies
+  readonly handlers: SessionHandlers
+}
+
+export class ClientSession {
+  readonly attachment: Attachment
+  readonly socket: FrameSocket
+  readonly #options: SessionOptions
+  readonly #pump: DeliveryPump
+  /** Last sequence that came in order, over all connections of the session. */
+  #lastSequence: number
+  #confirmUpTo = 0
+  #requested: RequestedItem[] = []
+  #replied: RepliedItem[] = []
+  #scheduled = false
+
+  constructor(attachment: Attachment, lastSequence: number, socket: FrameSocket, options: SessionOptions) {
+    this.attachment = attachment
+    this.socket = socket
+    this.#options = options
+    this.#lastSequence = lastSequence
+    this.#pump = new DeliveryPump(options.group, socket, options.bodies, options.bufferBytesMax)
+  }
+
+  /** Throws MeshError on a frame that is not allowed; the socket is then to be closed. */
+  receive(frame: Uint8Array): void {
+    switch (frame[0]) {
+      case FrameKind.publish:
+      case FrameKind.control:
+      case FrameKind.settle:
+        return this.#passOn(frame)
+      case FrameKind.request:
+        return this.#options.handlers.onRequests(this, readRows(frame) as unknown as RequestItem[])
+      case FrameKind.reply:
+        return this.#options.handlers.onReplies(this, readRows(frame) as unknown as ReplyItem[])
+      case FrameKind.query:
+        return this.#options.handlers.onQuery(this, readQuery(frame))
+      case FrameKind.heartbeat:
+        return
+      default:
+        throw new MeshError('Protocol', `a client may not send frames of kind ${frame[0]}`)
+    }
+  }
+
+  #passOn(frame: Uint8Array): void {
+    if (frame.length < LOG_HEADER_BYTES) throw new MeshError('Protocol', 'a log frame is cut short')
+    if (frame.length > limits.frameBytesMax) throw new MeshError('PayloadTooLarge', 'a frame is above the size limit')
+    const view = viewOf(frame)
+    if (logHeader.version(view, 0) !== LOG_FRAME_VERSION || logHeader.length(view, 0) !== frame.length) {
+      throw new MeshError('Protocol', 'a log frame has a wrong version or length')
+    }
+    const { session, epoch } = this.attachment
+    if (logHeader.session(view, 0) !== session || logHeader.epoch(view, 0) !== epoch) {
+      throw new MeshError('Protocol', 'a log frame names another session or attachment')
+    }
+    if (logHeader.group(view, 0) !== this.#options.group) throw new MeshError('Protocol', 'a frame for another group')
+    const sequence = logHeader.sequence(view, 0)
+    if (!Number.isSafeInteger(sequence) || sequence < 1) throw new MeshError('Protocol', 'a sequence below 1')
+    if (frame[0] === FrameKind.settle) return this.#options.router.submitSettle(session, sequence, frame)
+    const count = frame[0] === FrameKind.control ? 1 : logHeader.count(view, 0)
+    if (count < 1 || count > limits.frameMessagesMax) throw new MeshError('Protocol', 'a frame without messages')
+    // A frame that leaves a gap could never be applied: it would be sent to the leader for ever.
+    if (sequence > this.#lastSequence + 1) throw new MeshError('Protocol', 'a sequence was left out')
+    const last = sequence + count - 1
+    this.#lastSequence = Math.max(this.#lastSequence, last)
+    this.#options.router.submitSequenced(session, last, frame)
+  }
+
+  /** Performs an effect of this attachment. */
+  perform(effect: Effect): void {
+    switch (effect.type) {
+      case 'confirm':
+        this.#confirmUpTo = effect.upTo
+        return this.#schedule()
+      case 'outcome':
+        return this.socket.send(encodeSessionFrame(FrameKind.outcome, effect.outcome))
+      case 'settled':
+        return this.socket.send(encodeSessionFrame(FrameKind.settled, effect.notice))
+      case 'deliver':
+        return this.#pump.push(effect)
+      case 'cancelled': {
+        const { consumer, reason } = effect
+        this.#pump.cancel(consumer)
+        return this.socket.send(encodeSessionFrame(FrameKind.cancelled, { consumer, reason }))
+      }
+    }
+  }
+
+  /** A request for this session's responder; those of one turn travel together. */
+  requested(item: RequestedItem): void {
+    this.#requested.push(item)
+    this.#schedule()
+  }
+
+  replied(item: RepliedItem): void {
+    this.#replied.push(item)
+    this.#schedule()
+  }
+
+  /** True while the client reads too slowly to be given more. */
+  get congested(): boolean {
+    return this.socket.bufferedBytes > this.#options.bufferBytesMax
+  }
+
+  heartbeat(): void {
+    this.socket.send(heartbeatFrame)
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    process.nextTick(() => this.#flush())
+  }
+
+  #flush(): void {
+    this.#scheduled = false
+    if (this.#confirmUpTo > 0) this.socket.send(encodeConfirmFrame(this.#options.group, this.#confirmUpTo))
+    if (this.#requested.length > 0) this.socket.send(encodeSessionFrame(FrameKind.requested, this.#requested))
+    if (this.#replied.length > 0) this.socket.send(encodeSessionFrame(FrameKind.replied, this.#replied))
+    this.#confirmUpTo = 0
+    this.#requested = []
+    this.#replied = []
+  }
+}
+
+function readRows(frame: Uint8Array): unknown[][] {
+  const value = readValue(frame)
+  if (!Array.isArray(value) || !value.every(Array.isArray)) throw new MeshError('Protocol', 'not a list of rows')
+  return value
+}
+
+function readQuery(frame: Uint8Array): Query {
+  const query = readValue(frame)
+  if (typeof query !== 'object' || query === null || !Number.isSafeInteger((query as Query).id)) {
+    throw new MeshError('Protocol', 'a query without an id')
+  }
+  return query as Query
+}
+
+function readValue(frame: Uint8Array): unknown {
+  try {
+    return decodeSessionFrame(frame)
+  } catch (error) {
+    throw new MeshError('Protocol', 'a frame is not MessagePack', { cause: error })
+  }
+}

@@ -1,0 +1,259 @@
+/**
+ * The clients' door of a node: greets sockets on /client, attaches their sessions through the log, performs the effects of
+ * the sessions whose sockets it holds (design idea 4), detaches them when a socket closes.
+ *
+ * A socket closes for its own faults alone: bad input gets a coded fault frame and harms nobody else.
+ */
+import type { IncomingMessage } from 'node:http'
+import { Socket as NetSocket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer } from 'ws'
+import { type ErrorCode, MeshError } from '../../wire/errors.ts'
+import { FrameKind, PROTOCOL_VERSION } from '../../wire/frame.ts'
+import { limits } from '../../wire/limits.ts'
+import { encodeSessionFrame, type Hello } from '../../wire/session-frames.ts'
+import { isLoopbackHost } from '../address.ts'
+import type { NodeConfig } from '../config.ts'
+import type { Boot, Effect } from '../queue/index.ts'
+import { encodeNodeCommand } from '../queue/index.ts'
+import type { Router } from '../router.ts'
+import { type FrameSocket, WebFrameSocket } from '../socket.ts'
+import { ClientSession, type SessionOptions } from './client-session.ts'
+import { readHello } from './hello.ts'
+
+/** Beside the largest log frame a client sends nothing larger: a full message with its envelope. */
+const CLIENT_FRAME_BYTES_MAX = limits.frameBytesMax + 64 * 1024
+
+export interface GatewayOptions extends Omit<SessionOptions, 'bufferBytesMax'> {
+  readonly config: NodeConfig
+  readonly boot: Boot
+  readonly router: Router
+}
+
+/** A client that said hello and waits for its session. */
+interface Greeting {
+  readonly socket: FrameSocket
+  readonly hello: Hello
+}
+
+export class Gateway {
+  readonly #options: GatewayOptions
+  readonly #server = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: CLIENT_FRAME_BYTES_MAX,
+  })
+  readonly #sockets = new Set<FrameSocket>()
+  readonly #sessions = new Map<number, ClientSession>()
+  readonly #greetings = new Map<number, Greeting>()
+  readonly #heartbeats: NodeJS.Timeout
+  #nonces = 0
+  #full = false
+  /** Why nobody is let in now; undefined: the door is open. */
+  #closed: { code: ErrorCode; message: string } | undefined
+
+  constructor(options: GatewayOptions) {
+    this.#options = options
+    this.#heartbeats = setInterval(() => this.#heartbeat(), options.config.clientHeartbeatMs)
+  }
+
+  /** Sockets of clients, attached or not. */
+  get connections(): number {
+    return this.#sockets.size
+  }
+
+  /** Sessions attached here. */
+  get sessions(): number {
+    return this.#sessions.size
+  }
+
+  session(id: number): ClientSession | undefined {
+    return this.#sessions.get(id)
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const { config } = this.#options
+    const { origin } = request.headers
+    if (origin !== undefined && !isAllowedOrigin(origin, config.origins)) return refuse(socket, '403 Forbidden')
+    if (this.#sockets.size >= config.connectionsMax) return refuse(socket, '503 Service Unavailable')
+    if (!(socket instanceof NetSocket)) return refuse(socket, '400 Bad Request')
+    this.#server.handleUpgrade(request, socket, head, (accepted) => this.#greet(new WebFrameSocket(accepted, socket)))
+  }
+
+  /** Lets clients in (again). */
+  open(): void {
+    this.#closed = undefined
+  }
+
+  /** Sends all clients elsewhere and keeps new ones out until `open`. */
+  shut(code: ErrorCode, message: string): void {
+    this.#closed = { code, message }
+    for (const socket of this.#sockets) fault(socket, code, message)
+  }
+
+  stop(): void {
+    clearInterval(this.#heartbeats)
+    for (const client of this.#server.clients) client.terminate()
+  }
+
+  /** While the router is full, clients are not read: their own buffers, then their callers, wait. */
+  throttle(full: boolean): void {
+    this.#full = full
+    for (const { socket } of this.#sessions.values()) full ? socket.pause() : socket.resume()
+  }
+
+  /** Performs an effect if it belongs to this boot of this node. */
+  perform(effect: Effect): void {
+    switch (effect.type) {
+      case 'attachRefused':
+        if (this.#isOwn(effect)) this.#refused(effect.nonce, effect.code, effect.message)
+        return
+      case 'staleFrame':
+      case 'bootRefused':
+        return
+      case 'attached':
+        if (this.#isOwn(effect.to)) this.#attached(effect)
+        return
+      case 'detached':
+        if (this.#isOwn(effect.to)) this.#detached(effect)
+        return
+      default: {
+        const session = this.#sessions.get(effect.to.session)
+        if (session?.attachment.epoch === effect.to.epoch) session.perform(effect)
+      }
+    }
+  }
+
+  #isOwn({ node, bootId }: { readonly node: string; readonly bootId: number }): boolean {
+    return node === this.#options.boot.node && bootId === this.#options.boot.bootId
+  }
+
+  #greet(socket: FrameSocket): void {
+    const { config } = this.#options
+    this.#sockets.add(socket)
+    if (this.#closed !== undefined) fault(socket, this.#closed.code, this.#closed.message)
+    const timer = setTimeout(() => fault(socket, 'Timeout', 'no hello came'), config.handshakeTimeoutMs)
+    socket.onClose(() => {
+      clearTimeout(timer)
+      this.#sockets.delete(socket)
+    })
+    socket.fail = (error) => {
+      const known = error instanceof MeshError
+      fault(socket, known ? error.code : 'Protocol', known ? error.message : String(error))
+    }
+    socket.receive = (frame) => {
+      const hello = readHello(frame, config.tokens)
+      clearTimeout(timer)
+      socket.watch(3 * config.clientHeartbeatMs)
+      socket.receive = () => {
+        throw new MeshError('Protocol', 'nothing may follow hello before welcome')
+      }
+      this.#attach({ socket, hello })
+    }
+  }
+
+  #attach(greeting: Greeting): void {
+    const { boot, config, group, router } = this.#options
+    const { name = '', session, connection, held = [] } = greeting.hello
+    const nonce = ++this.#nonces
+    this.#greetings.set(nonce, greeting)
+    greeting.socket.onClose(() => {
+      // Still waiting: the command may take effect all the same; `#attached` then finds no greeting and detaches.
+      if (this.#greetings.delete(nonce)) router.done(`nonce ${nonce}`)
+    })
+    const { sessionLeaseMs: leaseMs, detachGraceMs } = config
+    router.submitCommand(
+      `nonce ${nonce}`,
+      session === undefined
+        ? encodeNodeCommand(group, { type: 'openSession', ...boot, nonce, connection, leaseMs, detachGraceMs, name })
+        : encodeNodeCommand(group, { type: 'attach', ...boot, nonce, session, connection, held }),
+    )
+  }
+
+  #attached(effect: Extract<Effect, { type: 'attached' }>): void {
+    const { router, config } = this.#options
+    const { session, epoch } = effect.to
+    router.done(`nonce ${effect.nonce}`)
+    const greeting = this.#greetings.get(effect.nonce)
+    this.#greetings.delete(effect.nonce)
+    const current = this.#sessions.get(session)
+    if (current?.attachment.epoch === epoch) return
+    if (greeting === undefined) return this.#detach(session, epoch)
+    const { socket } = greeting
+    const client = new ClientSession(effect.to, effect.lastSequence, socket, {
+      ...this.#options,
+      bufferBytesMax: config.clientBufferBytesMax,
+    })
+    if (current !== undefined) fault(current.socket, 'Connection', 'the session moved to another connection')
+    this.#sessions.set(session, client)
+    router.open(session, epoch)
+    socket.receive = (frame) => client.receive(frame)
+    socket.onClose(() => {
+      // Not when the machine has detached it before: such a command would have no effect to wait for.
+      if (this.#sessions.get(session) === client) this.#detach(session, epoch)
+    })
+    if (this.#full) socket.pause()
+    socket.send(
+      encodeSessionFrame(FrameKind.welcome, {
+        version: PROTOCOL_VERSION,
+        node: this.#options.boot.node,
+        session,
+        epoch,
+        lastSequence: effect.lastSequence,
+        outcomes: effect.outcomes,
+        consumers: effect.consumers,
+        heartbeatMs: config.clientHeartbeatMs,
+      }),
+    )
+  }
+
+  #refused(nonce: number, code: ErrorCode, message: string): void {
+    this.#options.router.done(`nonce ${nonce}`)
+    const greeting = this.#greetings.get(nonce)
+    if (greeting !== undefined) fault(greeting.socket, code, message)
+  }
+
+  /** Asks the machine to detach a session that has no socket here (any more). */
+  #detach(session: number, epoch: number): void {
+    const { group, router } = this.#options
+    if (this.#sessions.get(session)?.attachment.epoch === epoch) this.#sessions.delete(session)
+    router.submitCommand(detachKey(session, epoch), encodeNodeCommand(group, { type: 'detach', session, epoch }))
+  }
+
+  #detached(effect: Extract<Effect, { type: 'detached' }>): void {
+    const { session, epoch } = effect.to
+    this.#options.router.done(detachKey(session, epoch))
+    const current = this.#sessions.get(session)
+    if (current !== undefined && current.attachment.epoch !== epoch) return
+    this.#options.router.close(session)
+    if (current === undefined) return
+    this.#sessions.delete(session)
+    if (effect.reason === 'closed') current.socket.close(1000, 'session closed')
+    else fault(current.socket, 'Connection', `the session was detached: ${effect.reason}`)
+  }
+
+  #heartbeat(): void {
+    for (const session of this.#sessions.values()) session.heartbeat()
+  }
+}
+
+function detachKey(session: number, epoch: number): string {
+  return `detach ${session} ${epoch}`
+}
+
+/** Says why, then closes: after this nothing from the socket is heard. */
+function fault(socket: FrameSocket, code: ErrorCode, message: string): void {
+  socket.receive = () => {}
+  socket.send(encodeSessionFrame(FrameKind.fault, { code, message }))
+  socket.close(code === 'Protocol' ? 1002 : 1008, code)
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}
+
+/** Any web page can open a socket to a server on loopback, so a page must come from loopback or be listed. */
+function isAllowedOrigin(origin: string, allowed: readonly string[]): boolean {
+  if (allowed.includes(origin)) return true
+  return URL.canParse(origin) && isLoopbackHost(new URL(origin).hostname)
+}

@@ -1,0 +1,175 @@
+/**
+ * One Raft group on this node: the driver feeds its machine, the machine's effects go to the gateway, frames go to whoever
+ * leads. The tenth part of the way of a message that is not a folder of its own is here: what is wired to what.
+ *
+ * Never: sockets (peers/, gateway/), files (storage/).
+ */
+import {
+  type Clock,
+  type Entry,
+  EntryType,
+  type GroupId,
+  type LogStorage,
+  type Message,
+  RaftDriver,
+  type RoleChange,
+} from '../raft/index.ts'
+import type { NodeConfig } from './config.ts'
+import { NodeWatch } from './node-watch.ts'
+import { Proposer } from './proposer.ts'
+import { type Boot, type Effect, encodeNodeCommand, Machine } from './queue/index.ts'
+import { Router } from './router.ts'
+
+export interface GroupOptions {
+  readonly group: GroupId
+  readonly config: NodeConfig
+  readonly boot: Boot
+  readonly incarnation: string
+  readonly storage: LogStorage
+  readonly clock: Clock
+  readonly wallNow: () => number
+  readonly mintClusterId: () => string
+  readonly sendRaft: (message: Message) => void
+  readonly forward: (leader: string, frame: Uint8Array) => boolean
+  readonly connected: (node: string) => boolean
+  readonly onEffect: (effect: Effect) => void
+  /** The router holds as much as it may (true), or has room again (false). */
+  readonly onFull: (full: boolean) => void
+  /** Who leads has changed, or that it can be relied on. */
+  readonly onRole: (change: RoleChange) => void
+  /** This life of the node is entered in the log: clients may be served. */
+  readonly onRegistered: () => void
+  readonly onFatal: (error: unknown) => void
+}
+
+/** The router's frames are looked through for stalled ones this often, milliseconds. */
+const STALL_CHECK_MS = 1_000
+
+export class Group {
+  readonly machine: Machine
+  readonly router: Router
+  readonly driver: RaftDriver
+  readonly #options: GroupOptions
+  readonly #proposer: Proposer
+  readonly #watch: NodeWatch
+  readonly #stallCheck: NodeJS.Timeout
+  #role: RoleChange = { role: 'follower', term: 0, leader: undefined, established: false }
+  #registered = false
+  #started = false
+
+  constructor(options: GroupOptions) {
+    this.#options = options
+    const { config, boot, group, clock } = options
+    this.machine = new Machine(group.id)
+    this.#proposer = new Proposer({
+      clock,
+      wallNow: options.wallNow,
+      group: group.id,
+      propose: (data) => this.driver.propose(data) !== undefined,
+    })
+    this.router = new Router({
+      pendingBytesMax: config.gatewayPendingBytesMax,
+      send: (leader, frame) => this.#send(leader, frame),
+      onFull: options.onFull,
+    })
+    this.#watch = new NodeWatch({
+      clock,
+      machine: this.machine,
+      graceMs: config.nodeGraceMs,
+      others: Object.keys(config.cluster).filter((id) => id !== boot.node),
+      connected: options.connected,
+      onLost: (lost) => this.#proposer.push(encodeNodeCommand(group.id, { type: 'nodeLost', ...lost })),
+    })
+    this.driver = new RaftDriver({
+      id: boot.node,
+      incarnation: options.incarnation,
+      memberIds: Object.keys(config.cluster),
+      storage: options.storage,
+      transport: { send: options.sendRaft },
+      clock,
+      random: Math.random,
+      mintClusterId: options.mintClusterId,
+      tickMs: config.tickMs,
+      heartbeatMs: config.heartbeatMs,
+      electionTimeoutMs: config.electionTimeoutMs,
+      cacheBytes: config.entryCacheBytes,
+      machine: { apply: (entry) => this.#apply(entry), onRoleChange: (change) => this.#changeRole(change) },
+      onFatal: options.onFatal,
+    })
+    this.#stallCheck = setInterval(() => this.router.resendStalled(), STALL_CHECK_MS)
+  }
+
+  get role(): RoleChange {
+    return this.#role
+  }
+
+  /** This life of the node is entered in the log, and a leader is known. */
+  get ready(): boolean {
+    return this.#registered && this.#role.leader !== undefined
+  }
+
+  start(): void {
+    this.#started = true
+    this.driver.start()
+    const { group, boot } = this.#options
+    this.router.submitCommand('started', encodeNodeCommand(group.id, { type: 'nodeStarted', ...boot }))
+  }
+
+  stop(): void {
+    clearInterval(this.#stallCheck)
+    this.#watch.stop()
+    this.#proposer.end()
+    this.driver.stop()
+  }
+
+  /** A frame from another node's router. Dropped when this node does not lead: it will be sent again to who does. */
+  onForward(frame: Uint8Array): void {
+    if (this.#role.role === 'leader') this.#proposer.push(frame)
+  }
+
+  /** The path of bulk to `peer` is new: what went to it on the former one may be lost. */
+  onRoute(peer: string): void {
+    if (peer === this.#role.leader) this.router.lead(peer)
+  }
+
+  #send(leader: string, frame: Uint8Array): boolean {
+    if (leader !== this.#options.boot.node) return this.#options.forward(leader, frame)
+    this.#proposer.push(frame)
+    return true
+  }
+
+  #apply(entry: Entry): void {
+    if (entry.type === EntryType.command) {
+      for (const effect of this.machine.apply(entry.index, entry.term, entry.data)) {
+        this.router.settleEffect(effect)
+        this.#options.onEffect(effect)
+      }
+      if (!this.#registered) this.#register()
+      this.#proposer.watchTimers(this.machine.nextTimerMs())
+    }
+    this.#proposer.retry()
+  }
+
+  #register(): void {
+    const { boot } = this.#options
+    for (const { node, bootId } of this.machine.bootsOf()) {
+      if (node !== boot.node || bootId !== boot.bootId) continue
+      this.#registered = true
+      this.router.done('started')
+      this.#options.onRegistered()
+    }
+  }
+
+  #changeRole(change: RoleChange): void {
+    const former = this.#role
+    this.#role = change
+    if (change.role !== 'leader') this.#proposer.end()
+    if (change.leader !== former.leader || change.term !== former.term) this.router.lead(change.leader)
+    if (change.established && !former.established) {
+      this.#proposer.begin(this.machine)
+      this.#proposer.watchTimers(this.machine.nextTimerMs())
+      this.#watch.start()
+    } else if (!change.established) this.#watch.stop()
+    if (this.#started) this.#options.onRole(change)
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * The full mesh: two sockets per pair of nodes, one per direction of dialing. Bulk (appends, forwarded frames,
+ * volatile messages) goes out on the socket that this node accepted, because a server's frames are not masked; control
+ * (votes, heartbeats, answers) goes out on the one that it dialed, so that bulk never delays a heartbeat (trap 45). While one
+ * of the two is missing the other carries both.
+ *
+ * It is also the witness of dead processes: a closed link whose redial is refused (see `onEvidence`).
+ *
+ * Never: retries of messages; Raft and the router repeat what matters.
+ */
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { GroupId, Message } from '../../raft/index.ts'
+import type { Logger } from '../logger.ts'
+import { Dialer } from './dialer.ts'
+import type { HandshakeOptions, PeerIdentity } from './handshake.ts'
+import type { Link } from './link.ts'
+import { Listener } from './listener.ts'
+import { ParcelKind, readParcels } from './parcel.ts'
+import { readRaftMessage, writeRaftMessage } from './raft-codec.ts'
+import {
+  decodeReplies,
+  decodeRequests,
+  encodeReplies,
+  encodeRequests,
+  type VolatileReply,
+  type VolatileRequest,
+} from './volatile-codec.ts'
+
+export interface MeshHandlers {
+  onRaft(message: Message): void
+  onForward(from: string, frame: Uint8Array): void
+  onRequests(from: string, requests: VolatileRequest[]): void
+  onReplies(from: string, replies: VolatileReply[]): void
+  /** The path of bulk to this peer is new: what was sent on the former one may be lost. */
+  onRoute(peer: string): void
+  /** No link to the peer is left. */
+  onLost(peer: string): void
+  /** `down`: its process is gone, as far as a refused redial can tell. Taken back when it answers again. */
+  onEvidence(peer: string, down: boolean): void
+}
+
+export interface MeshOptions extends HandshakeOptions {
+  readonly group: GroupId
+  /** id → ws URL of every other member. */
+  readonly peers: ReadonlyMap<string, string>
+  readonly logger: Logger
+  /** Bulk beyond this many unsent bytes per peer is dropped. */
+  readonly bufferBytesMax: number
+  readonly handshakeTimeoutMs: number
+  /** A link that is silent for twice this long is dead. */
+  readonly pingIntervalMs: number
+}
+
+interface Peer {
+  readonly id: string
+  readonly dialer: Dialer
+  dialed: Link | undefined
+  accepted: Link | undefined
+  /** Its process is gone, as far as a refused redial can tell. */
+  down: boolean
+}
+
+const CONTROL = new Set<Message['type']>([
+  'voteRequest',
+  'voteResponse',
+  'appendResponse',
+  'heartbeat',
+  'heartbeatResponse',
+  'readRequest',
+  'readResponse',
+])
+
+export class Mesh {
+  readonly #options: MeshOptions
+  readonly #handlers: MeshHandlers
+  readonly #peers = new Map<string, Peer>()
+  readonly #listener: Listener
+
+  constructor(options: MeshOptions, handlers: MeshHandlers) {
+    this.#options = options
+    this.#handlers = handlers
+    this.#listener = new Listener(options, (link) => this.#adopt(link, 'accepted'))
+    for (const [id, url] of options.peers) {
+      const dialer = new Dialer(options, id, url, {
+        onLink: (link) => this.#adopt(link, 'dialed'),
+        onRefused: () => this.#refused(id),
+      })
+      this.#peers.set(id, { id, dialer, dialed: undefined, accepted: undefined, down: false })
+    }
+  }
+
+  start(): void {
+    for (const { dialer } of this.#peers.values()) dialer.start()
+  }
+
+  stop(): void {
+    this.#listener.stop()
+    for (const { dialer, dialed, accepted } of this.#peers.values()) {
+      dialer.stop()
+      dialed?.close()
+      accepted?.close()
+    }
+  }
+
+  /** Takes an HTTP upgrade of /peer over. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.#listener.upgrade(request, socket, head)
+  }
+
+  connected(peer: string): boolean {
+    const { dialed, accepted } = this.#peers.get(peer) ?? {}
+    return (dialed ?? accepted) !== undefined
+  }
+
+  /** Whether the peer's process is known to be gone. */
+  down(peer: string): boolean {
+    return this.#peers.get(peer)?.down === true
+  }
+
+  sendRaft(message: Message): void {
+    const peer = this.#peers.get(message.to)
+    if (peer === undefined) return
+    const link = CONTROL.has(message.type) ? (peer.dialed ?? peer.accepted) : this.#bulk(peer)
+    if (link === undefined) return
+    // The directory behind the link is not the one that the message is meant for: it would be dropped there.
+    if (message.toIncarnation !== '' && message.toIncarnation !== link.peer.incarnation) return
+    link.write((writer) => writeRaftMessage(writer, this.#options.group, message))
+  }
+
+  /** A log frame for the leader. False: there is no way now; `onRoute` will tell of one. */
+  forward(to: string, frame: Uint8Array): boolean {
+    return this.#sendBulk(to, ParcelKind.forward, frame)
+  }
+
+  sendRequests(to: string, requests: readonly VolatileRequest[]): boolean {
+    return this.#sendBulk(to, ParcelKind.volatileRequests, encodeRequests(requests))
+  }
+
+  sendReplies(to: string, replies: readonly VolatileReply[]): boolean {
+    return this.#sendBulk(to, ParcelKind.volatileReplies, encodeReplies(replies))
+  }
+
+  #sendBulk(to: string, kind: number, payload: Uint8Array): boolean {
+    const peer = this.#peers.get(to)
+    const link = peer && this.#bulk(peer)
+    if (link === undefined) return false
+    const { id, incarnation } = this.#options.group
+    link.write((writer) => writer.add({ kind, flags: 0, group: id, groupIncarnation: incarnation }, payload))
+    return true
+  }
+
+  #bulk(peer: Peer): Link | undefined {
+    const link = peer.accepted ?? peer.dialed
+    return link !== undefined && link.bufferedBytes <= this.#options.bufferBytesMax ? link : undefined
+  }
+
+  #adopt(link: Link, way: 'dialed' | 'accepted'): void {
+    const peer = this.#peers.get(link.peer.node)
+    if (peer === undefined) {
+      this.#options.logger.warn('refused a peer that is no member', { peer: link.peer.node })
+      link.close()
+      return
+    }
+    // The newer connection wins: the older one is a leftover that has not noticed its end yet.
+    peer[way]?.close()
+    peer[way] = link
+    link.onClose(() => {
+      if (peer[way] !== link) return
+      peer[way] = undefined
+      if (way === 'dialed') peer.dialer.redial()
+      if (this.connected(peer.id)) this.#handlers.onRoute(peer.id)
+      else this.#handlers.onLost(peer.id)
+    })
+    link.onMessage((message) => this.#receive(message, link.peer))
+    this.#options.logger.debug('peer link open', { peer: peer.id, way })
+    peer.down = false
+    this.#handlers.onEvidence(peer.id, false)
+    this.#handlers.onRoute(peer.id)
+  }
+
+  #refused(id: string): void {
+    // A link that is still open contradicts the refusal (the process may just have closed its listener).
+    const peer = this.#peers.get(id)!
+    if (this.connected(id) || peer.down) return
+    peer.down = true
+    this.#handlers.onEvidence(id, true)
+  }
+
+  /** Throws on bytes that are no peer message; the link then closes. */
+  #receive(message: Uint8Array, peer: PeerIdentity): void {
+    const { group, self } = this.#options
+    const ends = {
+      from: peer.node,
+      fromIncarnation: peer.incarnation,
+      to: self.node,
+      toIncarnation: self.incarnation,
+    }
+    readParcels(message, (parcel) => {
+      if (parcel.group !== group.id || parcel.groupIncarnation !== group.incarnation) return
+      switch (parcel.kind) {
+        case ParcelKind.forward:
+          return this.#handlers.onForward(peer.node, parcel.payload)
+        case ParcelKind.volatileRequests:
+          return this.#handlers.onRequests(peer.node, decodeRequests(parcel.payload))
+        case ParcelKind.volatileReplies:
+          return this.#handlers.onReplies(peer.node, decodeReplies(parcel.payload))
+        default: {
+          const raftMessage = readRaftMessage(parcel, ends)
+          if (raftMessage !== undefined) this.#handlers.onRaft(raftMessage)
+        }
+      }
+    })
+  }
+}

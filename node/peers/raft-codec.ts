@@ -1,0 +1,189 @@
+/**
+ * Raft's messages as parcel payloads. What the link already knows is not repeated: sender, receiver and their
+ * incarnations come from its handshake; a flag tells whether the sender knew the receiver's incarnation (it does not before
+ * entry 1 exists).
+ *
+ *     append request: f64 term, f64 prevIndex, f64 prevTerm, f64 commit, u32 entries | (f64 term, u8 type, u32 length)* | data*
+ *     append response: f64 term, u8 success, f64 index, f64 hintIndex, f64 hintTerm
+ *     heartbeat: f64 term, f64 commit, f64 round      heartbeat response: f64 term, f64 round
+ *     the rest, being rare: one MessagePack array
+ */
+import { type Entry, EntryType, type GroupId, type Message } from '../../raft/index.ts'
+import { viewOf } from '../../wire/frame.ts'
+import { decode, encode } from '../../wire/msgpack.ts'
+import { type Parcel, ParcelKind, type ParcelWriter } from './parcel.ts'
+
+const KNOWS_RECEIVER = 1
+const APPEND_HEADER_BYTES = 36
+const ENTRY_HEADER_BYTES = 13
+
+/** Both ends of the link that a message travels on. */
+export interface LinkEnds {
+  readonly from: string
+  readonly fromIncarnation: string
+  readonly to: string
+  readonly toIncarnation: string
+}
+
+export function writeRaftMessage(writer: ParcelWriter, group: GroupId, message: Message): void {
+  const head = {
+    kind: ParcelKind[message.type],
+    flags: message.toIncarnation === '' ? 0 : KNOWS_RECEIVER,
+    group: group.id,
+    groupIncarnation: group.incarnation,
+  }
+  switch (message.type) {
+    case 'appendRequest': {
+      const { term, prevIndex, prevTerm, commit, entries } = message
+      const header = new Uint8Array(APPEND_HEADER_BYTES + ENTRY_HEADER_BYTES * entries.length)
+      const view = viewOf(header)
+      putFloats(view, term, prevIndex, prevTerm, commit)
+      view.setUint32(32, entries.length, true)
+      let at = APPEND_HEADER_BYTES
+      for (const entry of entries) {
+        view.setFloat64(at, entry.term, true)
+        view.setUint8(at + 8, entry.type)
+        view.setUint32(at + 9, entry.data.length, true)
+        at += ENTRY_HEADER_BYTES
+      }
+      writer.add(head, header, ...entries.map((entry) => entry.data))
+      return
+    }
+    case 'appendResponse': {
+      const payload = new Uint8Array(33)
+      const view = viewOf(payload)
+      putFloats(view, message.term, message.index, message.hintIndex, message.hintTerm)
+      view.setUint8(32, message.success ? 1 : 0)
+      writer.add(head, payload)
+      return
+    }
+    case 'heartbeat':
+      writer.add(head, floats(message.term, message.commit, message.round))
+      return
+    case 'heartbeatResponse':
+      writer.add(head, floats(message.term, message.round))
+      return
+    case 'voteRequest': {
+      const { term, pre, lastIndex, lastTerm, bootstrap } = message
+      writer.add(head, encode([term, pre, lastIndex, lastTerm, bootstrap ?? null]))
+      return
+    }
+    case 'voteResponse':
+      writer.add(head, encode([message.term, message.pre, message.granted, message.lastIndex, message.lastTerm]))
+      return
+    case 'readRequest':
+      writer.add(head, encode([message.term, message.requestId]))
+      return
+    case 'readResponse':
+      writer.add(head, encode([message.term, message.requestId, message.index]))
+      return
+  }
+}
+
+/** Throws RangeError or a MessagePack error on a payload that is not of its kind; undefined for kinds that are not Raft's. */
+export function readRaftMessage(parcel: Parcel, ends: LinkEnds): Message | undefined {
+  const { payload } = parcel
+  const view = viewOf(payload)
+  const toIncarnation = (parcel.flags & KNOWS_RECEIVER) === 0 ? '' : ends.toIncarnation
+  const envelope = { from: ends.from, fromIncarnation: ends.fromIncarnation, to: ends.to, toIncarnation }
+  switch (parcel.kind) {
+    case ParcelKind.appendRequest: {
+      const [term, prevIndex, prevTerm, commit] = takeFloats(view, 4)
+      const entries = readEntries(payload, view, prevIndex!)
+      const numbers = { term: term!, prevIndex: prevIndex!, prevTerm: prevTerm!, commit: commit! }
+      return { type: 'appendRequest', ...envelope, ...numbers, entries }
+    }
+    case ParcelKind.appendResponse: {
+      const [term, index, hintIndex, hintTerm] = takeFloats(view, 4)
+      const success = view.getUint8(32) === 1
+      const numbers = { term: term!, index: index!, hintIndex: hintIndex!, hintTerm: hintTerm! }
+      return { type: 'appendResponse', ...envelope, ...numbers, success }
+    }
+    case ParcelKind.heartbeat: {
+      const [term, commit, round] = takeFloats(view, 3)
+      return { type: 'heartbeat', ...envelope, term: term!, commit: commit!, round: round! }
+    }
+    case ParcelKind.heartbeatResponse: {
+      const [term, round] = takeFloats(view, 2)
+      return { type: 'heartbeatResponse', ...envelope, term: term!, round: round! }
+    }
+    case ParcelKind.voteRequest: {
+      const [term, pre, lastIndex, lastTerm, bootstrap] = decode(payload) as unknown[]
+      const request = {
+        type: 'voteRequest' as const,
+        ...envelope,
+        term: integer(term),
+        pre: pre === true,
+        lastIndex: integer(lastIndex),
+        lastTerm: integer(lastTerm),
+      }
+      return Array.isArray(bootstrap) ? { ...request, bootstrap: bootstrap.map(String) } : request
+    }
+    case ParcelKind.voteResponse: {
+      const [term, pre, granted, lastIndex, lastTerm] = decode(payload) as unknown[]
+      return {
+        type: 'voteResponse',
+        ...envelope,
+        term: integer(term),
+        pre: pre === true,
+        granted: granted === true,
+        lastIndex: integer(lastIndex),
+        lastTerm: integer(lastTerm),
+      }
+    }
+    case ParcelKind.readRequest: {
+      const [term, requestId] = decode(payload) as unknown[]
+      return { type: 'readRequest', ...envelope, term: integer(term), requestId: integer(requestId) }
+    }
+    case ParcelKind.readResponse: {
+      const [term, requestId, index] = decode(payload) as unknown[]
+      const answer = { term: integer(term), requestId: integer(requestId), index: index === -1 ? -1 : integer(index) }
+      return { type: 'readResponse', ...envelope, ...answer }
+    }
+    default:
+      return undefined
+  }
+}
+
+function readEntries(payload: Uint8Array, view: DataView, prevIndex: number): Entry[] {
+  const count = view.getUint32(32, true)
+  let data = APPEND_HEADER_BYTES + ENTRY_HEADER_BYTES * count
+  if (data > payload.length) throw new RangeError('an append request cut short')
+  const entries: Entry[] = []
+  for (let i = 0, at = APPEND_HEADER_BYTES; i < count; i++, at += ENTRY_HEADER_BYTES) {
+    const end = data + view.getUint32(at + 9, true)
+    const type = view.getUint8(at + 8)
+    if (end > payload.length || !isEntryType(type)) throw new RangeError('an append request cut short')
+    const term = integer(view.getFloat64(at, true))
+    entries.push({ index: prevIndex + 1 + i, term, type, data: payload.subarray(data, end) })
+    data = end
+  }
+  return entries
+}
+
+function isEntryType(type: number): type is EntryType {
+  return type === EntryType.noop || type === EntryType.command || type === EntryType.membership
+}
+
+function floats(...values: number[]): Uint8Array {
+  const bytes = new Uint8Array(8 * values.length)
+  putFloats(viewOf(bytes), ...values)
+  return bytes
+}
+
+function putFloats(view: DataView, ...values: number[]): void {
+  for (let i = 0; i < values.length; i++) view.setFloat64(8 * i, values[i]!, true)
+}
+
+function takeFloats(view: DataView, count: number): number[] {
+  const values: number[] = []
+  for (let i = 0; i < count; i++) values.push(integer(view.getFloat64(8 * i, true)))
+  return values
+}
+
+/** A peer that authenticated but sends nonsense is a defect or corruption on the way: its link is closed. */
+function integer(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
+    throw new RangeError('not an index or term')
+  return value
+}

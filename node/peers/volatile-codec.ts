@@ -1,0 +1,70 @@
+/**
+ * Volatile requests and replies between nodes: those of one turn in one parcel, as a MessagePack array.
+ */
+import { type ErrorCode, isErrorCode } from '../../wire/errors.ts'
+import { decode, encode } from '../../wire/msgpack.ts'
+
+/** A request on its way to a responder's node. */
+export interface VolatileRequest {
+  readonly asker: number
+  readonly request: number
+  readonly responder: number
+  readonly topic: string
+  readonly message: Uint8Array
+}
+
+export interface VolatileReply {
+  readonly asker: number
+  readonly request: number
+  readonly message: Uint8Array | null
+  /** With a null message: what went wrong. */
+  readonly code?: ErrorCode
+  readonly error?: string
+  /** The responder was gone before it saw the request: another may be tried. */
+  readonly unseen?: boolean
+  /** Already sent on once, because the asker had moved. */
+  readonly forwarded?: boolean
+}
+
+export function encodeRequests(requests: readonly VolatileRequest[]): Uint8Array {
+  return encode(requests.map((r) => [r.asker, r.request, r.responder, r.topic, r.message]))
+}
+
+/** Throws RangeError or a MessagePack error. */
+export function decodeRequests(payload: Uint8Array): VolatileRequest[] {
+  return rows(payload).map(([asker, request, responder, topic, message]) => {
+    if (!(message instanceof Uint8Array)) throw new RangeError('a request without a message')
+    return {
+      asker: Number(asker),
+      request: Number(request),
+      responder: Number(responder),
+      topic: String(topic),
+      message,
+    }
+  })
+}
+
+export function encodeReplies(replies: readonly VolatileReply[]): Uint8Array {
+  return encode(
+    replies.map((r) => [r.asker, r.request, r.message, r.code ?? null, r.error ?? null, !!r.unseen, !!r.forwarded]),
+  )
+}
+
+/** Throws RangeError or a MessagePack error. */
+export function decodeReplies(payload: Uint8Array): VolatileReply[] {
+  return rows(payload).map(([asker, request, message, code, error, unseen, forwarded]) => ({
+    asker: Number(asker),
+    request: Number(request),
+    message: message instanceof Uint8Array ? message : null,
+    ...(isErrorCode(code) ? { code } : {}),
+    ...(typeof error === 'string' ? { error } : {}),
+    unseen: unseen === true,
+    forwarded: forwarded === true,
+  }))
+}
+
+function rows(payload: Uint8Array): unknown[][] {
+  const value = decode(payload)
+  if (!Array.isArray(value) || !value.every(Array.isArray)) throw new RangeError('not a list of rows')
+  return value
+}

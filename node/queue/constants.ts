@@ -1,0 +1,31 @@
+/**
+ * Constants of the machine version: whatever apply reads and wire/limits.ts does not hold. Changing one of them is a new machine
+ * version, since replicas that disagree would diverge (traps 31, 32).
+ */
+
+/** Part of the state's hash; rises with every change of what apply does. */
+export const MACHINE_VERSION = 1
+
+/**
+ * Messages, sessions or queues that continuations and timers may touch in one entry before the rest waits for the next one. One
+ * unit of work (the open deliveries of one consumer) may overrun it.
+ */
+export const WORK_PER_ENTRY_MAX = 16_384
+
+/** Deliveries that one entry may cause. What is left is assigned by the next entries. */
+export const ASSIGNMENTS_PER_ENTRY_MAX = 32_768
+
+/**
+ * Rows of open deliveries that a settle frame may walk beyond those its session has open. Only a frame that names the same
+ * deliveries again and again gets there.
+ */
+export const SETTLE_ROWS_EXTRA_MAX = 1_048_576
+
+/** Distinct nodes whose boots are remembered: far above any cluster. */
+export const NODES_MAX = 1024
+
+/** Topics whose routes are remembered (not state: no result depends on it). */
+export const ROUTES_CACHED_MAX = 8192
+
+/** What a delivery's attempt counter can tell (u16 on the wire); it stops there. */
+export const ATTEMPTS_MAX = 65_535

@@ -1,0 +1,135 @@
+/**
+ * The deliveries of one consumer that are not settled yet, in columns ordered by delivery number. Numbers rise by one, so
+ * a run of settles is one search and a walk. A settled row stays as a hole until the rows before it are gone too, or
+ * until the columns are full and holes are squeezed out; so memory follows what is open, not how long the oldest stays open.
+ *
+ * A row number is valid until the next `add`. Callers ask `isOpen` before they read or remove a row.
+ */
+const ROWS_MIN = 16
+
+export class OpenDeliveries {
+  #deliveries = new Float64Array(0)
+  #indexes = new Float64Array(0)
+  #positions = new Uint32Array(0)
+  /** 0 marks a hole: attempts count from 1. */
+  #attempts = new Uint16Array(0)
+  #deadlines = new Float64Array(0)
+  #start = 0
+  #end = 0
+  #size = 0
+
+  /** Deliveries that are open. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** First row; rows go up to `endRow`, which is none. */
+  get startRow(): number {
+    return this.#start
+  }
+
+  get endRow(): number {
+    return this.#end
+  }
+
+  /** Appends; `delivery` is above all former ones. */
+  add(delivery: number, index: number, position: number, attempt: number, deadlineMs: number): void {
+    if (this.#end === this.#deliveries.length) this.#makeRoom()
+    const row = this.#end++
+    this.#deliveries[row] = delivery
+    this.#indexes[row] = index
+    this.#positions[row] = position
+    this.#attempts[row] = attempt
+    this.#deadlines[row] = deadlineMs
+    this.#size++
+  }
+
+  /** The first row whose delivery number is not below `delivery`; `endRow` if there is none. */
+  lowerBound(delivery: number): number {
+    if (this.#start === this.#end) return this.#end
+    const guess = this.#start + (delivery - this.#deliveries[this.#start]!)
+    if (guess >= this.#start && guess < this.#end && this.#deliveries[guess] === delivery) return guess
+    let low = this.#start
+    let high = this.#end
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#deliveries[middle]! < delivery) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  isOpen(row: number): boolean {
+    return this.#attempts[row]! > 0
+  }
+
+  deliveryAt(row: number): number {
+    return this.#deliveries[row]!
+  }
+
+  indexAt(row: number): number {
+    return this.#indexes[row]!
+  }
+
+  positionAt(row: number): number {
+    return this.#positions[row]!
+  }
+
+  attemptAt(row: number): number {
+    return this.#attempts[row]!
+  }
+
+  /** Machine time, milliseconds. */
+  deadlineAt(row: number): number {
+    return this.#deadlines[row]!
+  }
+
+  setDeadline(row: number, deadlineMs: number): void {
+    this.#deadlines[row] = deadlineMs
+  }
+
+  /** Makes an open row a hole. */
+  remove(row: number): void {
+    this.#attempts[row] = 0
+    if (--this.#size === 0) {
+      this.#start = 0
+      this.#end = 0
+      return
+    }
+    while (this.#attempts[this.#start] === 0) this.#start++
+  }
+
+  clear(): void {
+    this.#start = 0
+    this.#end = 0
+    this.#size = 0
+  }
+
+  /** Squeezes holes out, into larger columns when more than half of the rows are open. */
+  #makeRoom(): void {
+    const rows = Math.max(ROWS_MIN, 2 * this.#size > this.#end ? 2 * this.#end : this.#end)
+    const grows = rows > this.#deliveries.length
+    const deliveries = grows ? new Float64Array(rows) : this.#deliveries
+    const indexes = grows ? new Float64Array(rows) : this.#indexes
+    const positions = grows ? new Uint32Array(rows) : this.#positions
+    const attempts = grows ? new Uint16Array(rows) : this.#attempts
+    const deadlines = grows ? new Float64Array(rows) : this.#deadlines
+    let to = 0
+    for (let row = this.#start; row < this.#end; row++) {
+      if (this.#attempts[row] === 0) continue
+      deliveries[to] = this.#deliveries[row]!
+      indexes[to] = this.#indexes[row]!
+      positions[to] = this.#positions[row]!
+      attempts[to] = this.#attempts[row]!
+      deadlines[to] = this.#deadlines[row]!
+      to++
+    }
+    this.#deliveries = deliveries
+    this.#indexes = indexes
+    this.#positions = positions
+    this.#attempts = attempts
+    this.#deadlines = deadlines
+    this.#start = 0
+    this.#end = to
+  }
+}

@@ -1,0 +1,296 @@
+/**
+ * A node: opens its storage, joins its group, listens, and takes all of it down again. The one place where everything
+ * is wired together; nothing but the doors (index.ts, cli/) imports it.
+ */
+
+import { mkdir } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { nanoid } from 'nanoid'
+import type { GroupId, RoleChange } from '../raft/index.ts'
+import { MeshError } from '../wire/errors.ts'
+import { formatHostPort } from './address.ts'
+import { createAdminHandler } from './admin/http.ts'
+import { NodeMetrics } from './admin/metrics.ts'
+import type { NodeStatus } from './admin/source.ts'
+import { Bodies } from './bodies.ts'
+import { systemClock } from './clock.ts'
+import { type NodeConfig, type NodeOptions, parseNodeOptions } from './config.ts'
+import { Gateway } from './gateway/gateway.ts'
+import { answerQuery } from './gateway/queries.ts'
+import { Group } from './group.ts'
+import { Mesh } from './peers/mesh.ts'
+import type { Boot, Effect } from './queue/index.ts'
+import { NodeReport } from './report.ts'
+import { Identity } from './storage/identity.ts'
+import { nodeFiles } from './storage/node-files.ts'
+import { Wal } from './storage/wal.ts'
+import { Volatile } from './volatile.ts'
+
+/** The only group until there are shards; its incarnation rises if it is ever made anew. */
+const GROUP: GroupId = { id: 0, incarnation: 1 }
+/** A link to a peer that was silent for so long is pinged; after as long again it is closed. Milliseconds. */
+const PEER_PING_MS = 2_000
+
+export interface NodeHooks {
+  /**
+   * The node met a failed disk, damage or a broken invariant and has stopped: what it acknowledged is safe, but it cannot go
+   * on. Without this hook the error is thrown uncaught, which ends the process.
+   */
+  readonly onFatal?: (error: Error) => void
+}
+
+export class Node {
+  readonly config: NodeConfig
+  readonly #hooks: NodeHooks
+  readonly #boot: Boot
+  readonly #identity: Identity
+  readonly #wal: Wal
+  readonly #server: Server
+  readonly #mesh: Mesh
+  readonly #group: Group
+  readonly #gateway: Gateway
+  readonly #volatile: Volatile
+  readonly #report: NodeReport
+  readonly #waiters: (() => void)[] = []
+  #leaderless: NodeJS.Timeout | undefined
+  #failure: Error | undefined
+  #stopped: Promise<void> | undefined
+
+  /** Resolves once the node listens. Rejects with MeshError when the options, the directory or the port will not do. */
+  static async start(options: NodeOptions, hooks: NodeHooks = {}): Promise<Node> {
+    const config = parseNodeOptions(options)
+    const metrics = new NodeMetrics()
+    await mkdir(config.dataDir, { recursive: true })
+    const identity = await Identity.open({
+      directory: join(config.dataDir, 'identity'),
+      nodeId: config.id,
+      mintIncarnation: nanoid,
+      wallNow: Date.now,
+    })
+    let node: Node | undefined
+    try {
+      const wal = await Wal.open({
+        files: nodeFiles,
+        directory: join(config.dataDir, 'wal'),
+        identity: { nodeId: config.id, incarnation: identity.incarnation },
+        clock: systemClock,
+        onSync: (durationMs) => metrics.observeSync(durationMs / 1000),
+      })
+      const bootId = await identity.nextBootId()
+      node = new Node(config, hooks, { node: config.id, bootId }, identity, wal, metrics)
+      await node.#listen()
+    } catch (error) {
+      await (node?.stop() ?? identity.close())
+      throw error
+    }
+    node.#begin()
+    return node
+  }
+
+  private constructor(
+    config: NodeConfig,
+    hooks: NodeHooks,
+    boot: Boot,
+    identity: Identity,
+    wal: Wal,
+    metrics: NodeMetrics,
+  ) {
+    this.config = config
+    this.#hooks = hooks
+    this.#boot = boot
+    this.#identity = identity
+    this.#wal = wal
+    const self = { ...boot, incarnation: identity.incarnation }
+    const fatal = (error: unknown) => this.#fail(error)
+    this.#mesh = new Mesh(
+      {
+        cluster: config.clusterName,
+        secret: config.secret,
+        self,
+        group: GROUP,
+        peers: new Map(Object.entries(config.cluster).filter(([id]) => id !== config.id)),
+        logger: config.logger,
+        bufferBytesMax: config.peerBufferBytesMax,
+        handshakeTimeoutMs: config.handshakeTimeoutMs,
+        pingIntervalMs: PEER_PING_MS,
+      },
+      {
+        onRaft: (message) => this.#group.driver.receive(message),
+        onForward: (_, frame) => this.#group.onForward(frame),
+        onRequests: (from, requests) => this.#volatile.onRequests(from, requests),
+        onReplies: (_, replies) => this.#volatile.onReplies(replies),
+        onRoute: (peer) => this.#group.onRoute(peer),
+        onLost: (peer) => this.#volatile.onLost(peer),
+        onEvidence: (peer, down) => {
+          if (down) this.#group.driver.peerDown(peer)
+          else this.#group.driver.peerUp(peer)
+        },
+      },
+    )
+    this.#group = new Group({
+      group: GROUP,
+      config,
+      boot,
+      incarnation: identity.incarnation,
+      storage: wal.group(GROUP),
+      clock: systemClock,
+      wallNow: Date.now,
+      mintClusterId: nanoid,
+      sendRaft: (message) => this.#mesh.sendRaft(message),
+      forward: (leader, frame) => this.#mesh.forward(leader, frame),
+      connected: (peer) => this.#mesh.connected(peer),
+      onEffect: (effect) => this.#perform(effect),
+      onFull: (full) => this.#gateway.throttle(full),
+      onRole: (change) => this.#roleChanged(change),
+      onRegistered: () => this.#gateway.open(),
+      onFatal: fatal,
+    })
+    const barrier = () => this.#group.driver.readIndex()
+    this.#volatile = new Volatile({
+      node: config.id,
+      machine: this.#group.machine,
+      clock: systemClock,
+      barrier,
+      session: (id) => this.#gateway.session(id),
+      sendRequests: (to, requests) => this.#mesh.sendRequests(to, requests),
+      sendReplies: (to, replies) => this.#mesh.sendReplies(to, replies),
+    })
+    const source = { machine: this.#group.machine, barrier, status: () => this.status() }
+    this.#gateway = new Gateway({
+      config,
+      boot,
+      group: GROUP.id,
+      router: this.#group.router,
+      bodies: new Bodies(this.#group.driver, fatal),
+      handlers: {
+        onRequests: (session, items) => this.#volatile.ask(session, items),
+        onReplies: (_, items) => this.#volatile.answer(items),
+        onQuery: (session, query) => answerQuery(source, session, query),
+      },
+    })
+    this.#report = new NodeReport({
+      config,
+      boot,
+      incarnation: identity.incarnation,
+      groupId: GROUP,
+      group: this.#group,
+      gateway: this.#gateway,
+      mesh: this.#mesh,
+      failure: () => this.#failure,
+    })
+    this.#server = createServer(
+      { headersTimeout: config.handshakeTimeoutMs, connectionsCheckingInterval: 1_000 },
+      createAdminHandler(this.#report, { metrics, tokens: config.tokens }),
+    )
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
+  }
+
+  /** Where it listens, with the port that it got. */
+  get address(): string {
+    const { port } = this.#server.address() as AddressInfo
+    return formatHostPort({ host: this.config.listen.host, port })
+  }
+
+  status(wants?: { readonly stateHash?: boolean }): NodeStatus {
+    return this.#report.status(wants)
+  }
+
+  /** Resolves when the node serves clients: it knows a leader and has caught up with it. Rejects when it fails or stops first. */
+  async ready(): Promise<void> {
+    while (!this.#group.ready) {
+      if (this.#failure !== undefined) throw this.#failure
+      if (this.#stopped !== undefined) throw new MeshError('Closed', 'the node is stopped')
+      await new Promise<void>((resolve) => this.#waiters.push(resolve))
+    }
+  }
+
+  /** A socket to this node without TCP. */
+  get gateway(): Gateway {
+    return this.#gateway
+  }
+
+  /** Sends clients elsewhere, leaves the mesh, closes the log. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#close()
+    return this.#stopped
+  }
+
+  async #listen(): Promise<void> {
+    const { host, port } = this.config.listen
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => {
+        const why = error.code === 'EADDRINUSE' ? `${formatHostPort({ host, port })} is in use` : error.message
+        reject(new MeshError('Precondition', why, { cause: error }))
+      })
+      this.#server.listen(port, host, resolve)
+    })
+  }
+
+  #begin(): void {
+    this.#gateway.shut('NoQuorum', 'the node has not joined its cluster yet')
+    this.#group.start()
+    this.#mesh.start()
+    this.#roleChanged(this.#group.role)
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => {})
+    const path = request.url?.split('?', 1)[0]
+    if (path === '/client') this.#gateway.upgrade(request, socket, head)
+    else if (path === '/peer') this.#mesh.upgrade(request, socket, head)
+    else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+  }
+
+  #perform(effect: Effect): void {
+    if (effect.type === 'bootRefused' && effect.node === this.#boot.node && effect.bootId === this.#boot.bootId) {
+      const message = `another process runs node '${effect.node}' with a newer boot id`
+      this.#fail(new MeshError('Precondition', message))
+      return
+    }
+    this.#gateway.perform(effect)
+    if (this.#group.ready) this.#wake()
+  }
+
+  #roleChanged({ leader, role, term, established }: RoleChange): void {
+    this.config.logger.info('role', { role, term, leader, established })
+    clearTimeout(this.#leaderless)
+    if (leader !== undefined) {
+      if (this.#group.ready) this.#gateway.open()
+    } else {
+      this.#leaderless = setTimeout(() => {
+        this.#gateway.shut('NoQuorum', 'this node has no leader')
+      }, this.config.leaderlessCloseMs)
+    }
+    this.#wake()
+  }
+
+  #wake(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter()
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure !== undefined) return
+    this.#failure = error instanceof Error ? error : new Error(String(error))
+    this.config.logger.error('the node stops itself', { error: this.#failure })
+    void this.stop()
+    if (this.#hooks.onFatal === undefined) throw this.#failure
+    this.#hooks.onFatal(this.#failure)
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#leaderless)
+    this.#gateway.shut('Connection', 'the node stops')
+    this.#group.stop()
+    this.#volatile.stop()
+    this.#mesh.stop()
+    this.#gateway.stop()
+    this.#wake()
+    this.#server.closeAllConnections()
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    await this.#wal.close()
+    await this.#identity.close()
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * What can go wrong with a disk, as errors with stable codes. None of them is ever retried or worked around in the running
+ * process: the node stops and says why (traps 21 and 22). `code` is for programs, the message for the operator.
+ */
+
+/**
+ * The log holds something that no crash of ours can have left: data that was synced is gone or altered. Nothing was changed
+ * on disk when this is thrown.
+ */
+export class DamagedLogError extends Error {
+  readonly code = 'DamagedLog'
+  override readonly name = 'DamagedLogError'
+  readonly file: string
+  /** Bytes from the start of the file. */
+  readonly offset: number
+
+  constructor(file: string, offset: number, what: string) {
+    super(
+      `${file}, offset ${offset}: ${what}. Synced data of this node is damaged, so it must not go on. ` +
+        `Keep the directory for inspection, check the disk, and bring the node back with an empty data directory: ` +
+        `it then takes part as a new member and gets its data from its peers.`,
+    )
+    this.file = file
+    this.offset = offset
+  }
+}
+
+/** A write, a sync or a read was refused by the operating system, or the log was closed. It stays so until a restart. */
+export class StorageFailedError extends Error {
+  readonly code = 'StorageFailed'
+  override readonly name = 'StorageFailedError'
+}
+
+export type IdentityErrorCode =
+  /** Another process holds the data directory. */
+  | 'DirectoryInUse'
+  /** The directory was initialised by a node of another id. */
+  | 'ForeignDirectory'
+  /** There is a log, but nobody knows any more whose it is. */
+  | 'IdentityMissing'
+  /** The identity says that there was a log, but it is gone. */
+  | 'LogMissing'
+  /** The identity cannot be read. */
+  | 'IdentityDamaged'
+
+/** The data directory is not what this node left behind, or not this node's. */
+export class IdentityError extends Error {
+  override readonly name = 'IdentityError'
+  readonly code: IdentityErrorCode
+
+  constructor(code: IdentityErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}

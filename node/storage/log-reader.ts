@@ -1,0 +1,140 @@
+/**
+ * Reads entries back from the segments: records that lie near each other come with one disk read, and every byte that is given
+ * out has passed its checksum.
+ *
+ * Reads are few at a time, so that the log's syncs never queue behind them in the thread pool.
+ */
+import { join } from 'node:path'
+import { type Entry, type GroupId, invariant, type LogIndex } from '../../raft/index.ts'
+import { DamagedLogError } from './errors.ts'
+import type { File, Files } from './files.ts'
+import { offsetOf, type Placement, sequenceOf } from './log-index.ts'
+import { decodeRecordHeader, RECORD_HEADER_BYTES, RecordType, verifiedBody } from './record.ts'
+import { type LogIdentity, placeSeed, segmentName, segmentSeed } from './segment.ts'
+import { Slots } from './slots.ts'
+
+/** Of the thread pool's 4 threads. */
+const READS_MAX = 2
+/** Bytes of other records between two of ours that are read along rather than skipped by a second read. */
+const GAP_BYTES_MAX = 64 * 1024
+/** One disk read, unless a single record is larger. */
+const SPAN_BYTES_MAX = 4 * 1024 * 1024
+/** Files held open for reading. */
+const OPEN_FILES_MAX = 32
+
+/** Records `from` (inclusive) to `to` (exclusive) of a placement, all in one segment, and the bytes around them. */
+interface Span {
+  readonly sequence: number
+  readonly offset: number
+  readonly bytes: number
+  readonly from: number
+  readonly to: number
+}
+
+interface OpenSegment {
+  readonly file: Promise<File>
+  reads: number
+}
+
+export class LogReader {
+  readonly #files: Files
+  readonly #directory: string
+  readonly #identity: LogIdentity
+  readonly #slots = new Slots(READS_MAX)
+  /** In order of last use. */
+  readonly #open = new Map<number, OpenSegment>()
+
+  constructor(files: Files, directory: string, identity: LogIdentity) {
+    this.#files = files
+    this.#directory = directory
+    this.#identity = identity
+  }
+
+  /** The entries at these places. Their data are views of what was read. Throws DamagedLogError. */
+  read(group: GroupId, placement: Placement): Promise<Entry[]> {
+    return this.#slots.run(async () => {
+      const entries: Entry[] = []
+      for (let from = 0; from < placement.positions.length; ) {
+        const span = nextSpan(placement, from)
+        const bytes = await this.#readSpan(span)
+        for (let i = span.from; i < span.to; i++) entries.push(this.#decode(group, placement, i, span, bytes))
+        from = span.to
+      }
+      return entries
+    })
+  }
+
+  async close(): Promise<void> {
+    const open = [...this.#open.values()]
+    this.#open.clear()
+    await Promise.all(open.map(async ({ file }) => (await file).close()))
+  }
+
+  async #readSpan(span: Span): Promise<Buffer> {
+    const segment = this.#use(span.sequence)
+    try {
+      const buffer = Buffer.allocUnsafeSlow(span.bytes)
+      const read = await (await segment.file).read(buffer, span.offset)
+      if (read < buffer.length) throw this.#damage(span, span.offset + read, 'the file is shorter than what was written')
+      return buffer
+    } finally {
+      segment.reads--
+      await this.#closeUnused()
+    }
+  }
+
+  #use(sequence: number): OpenSegment {
+    const segment = this.#open.get(sequence) ?? {
+      file: this.#files.open(join(this.#directory, segmentName(sequence))),
+      reads: 0,
+    }
+    segment.reads++
+    this.#open.delete(sequence)
+    this.#open.set(sequence, segment)
+    return segment
+  }
+
+  async #closeUnused(): Promise<void> {
+    for (const [sequence, segment] of this.#open) {
+      if (this.#open.size <= OPEN_FILES_MAX) return
+      if (segment.reads > 0) continue
+      this.#open.delete(sequence)
+      await (await segment.file).close()
+    }
+  }
+
+  #decode(group: GroupId, placement: Placement, i: number, span: Span, bytes: Buffer): Entry {
+    const index: LogIndex = placement.firstIndex + i
+    const offset = offsetOf(placement.positions[i] as number)
+    const seed = placeSeed(segmentSeed(this.#identity, span.sequence), offset)
+    const header = decodeRecordHeader(bytes, offset - span.offset, seed)
+    if (header === undefined) throw this.#damage(span, offset, `the header of entry ${index} fails its checksum`)
+    const data = verifiedBody(bytes, offset - span.offset, header)
+    if (data === undefined) throw this.#damage(span, offset, `the body of entry ${index} fails its checksum`)
+    const { type, term } = header
+    const isIt = header.index === index && header.group.id === group.id && header.group.incarnation === group.incarnation
+    invariant(isIt && type !== RecordType.hardState, 'the index of the log points at the entry that it names')
+    return { index, term, type, data }
+  }
+
+  #damage(span: Span, offset: number, what: string): DamagedLogError {
+    return new DamagedLogError(join(this.#directory, segmentName(span.sequence)), offset, what)
+  }
+}
+
+function nextSpan(placement: Placement, from: number): Span {
+  const first = placement.positions[from] as number
+  const sequence = sequenceOf(first)
+  const offset = offsetOf(first)
+  let end = offset
+  let to = from
+  for (; to < placement.positions.length; to++) {
+    const position = placement.positions[to] as number
+    const start = offsetOf(position)
+    const recordEnd = start + RECORD_HEADER_BYTES + (placement.bodyBytes[to] as number)
+    const joins = sequenceOf(position) === sequence && start - end <= GAP_BYTES_MAX && recordEnd - offset <= SPAN_BYTES_MAX
+    if (to > from && !joins) break
+    end = recordEnd
+  }
+  return { sequence, offset, bytes: end - offset, from, to }
+}

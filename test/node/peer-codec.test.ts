@@ -1,0 +1,163 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { ParcelKind, ParcelWriter, readParcels } from '../../node/peers/parcel.ts'
+import { readRaftMessage, writeRaftMessage } from '../../node/peers/raft-codec.ts'
+import {
+  decodeReplies,
+  decodeRequests,
+  encodeReplies,
+  encodeRequests,
+  type VolatileReply,
+} from '../../node/peers/volatile-codec.ts'
+import type { Entry, EntryType, Message } from '../../raft/index.ts'
+
+const group = { id: 3, incarnation: 7 }
+const ends = { from: 'n1', fromIncarnation: 'a', to: 'n2', toIncarnation: 'b' }
+
+const index = fc.integer({ min: 0, max: 2 ** 48 })
+const envelope = {
+  from: fc.constant(ends.from),
+  fromIncarnation: fc.constant(ends.fromIncarnation),
+  to: fc.constant(ends.to),
+  toIncarnation: fc.constantFrom('', ends.toIncarnation),
+  term: index,
+}
+const entries = (prevIndex: number) =>
+  fc
+    .array(
+      fc.record({ term: index, type: fc.constantFrom<EntryType>(0, 1, 2), data: fc.uint8Array({ maxLength: 40 }) }),
+      { maxLength: 5 },
+    )
+    .map((list) => list.map((entry, i): Entry => ({ ...entry, index: prevIndex + 1 + i })))
+const typed = <T extends Message['type']>(type: T) => ({ type: fc.constant(type) })
+const message: fc.Arbitrary<Message> = fc.oneof(
+  fc.record(
+    {
+      ...typed('voteRequest'),
+      ...envelope,
+      pre: fc.boolean(),
+      lastIndex: index,
+      lastTerm: index,
+      bootstrap: fc.array(fc.string(), { maxLength: 5 }),
+    },
+    { requiredKeys: ['type', ...(Object.keys(envelope) as (keyof typeof envelope)[]), 'pre', 'lastIndex', 'lastTerm'] },
+  ),
+  fc.record({
+    ...typed('voteResponse'),
+    ...envelope,
+    pre: fc.boolean(),
+    granted: fc.boolean(),
+    lastIndex: index,
+    lastTerm: index,
+  }),
+  index.chain((prevIndex) =>
+    fc.record({
+      ...typed('appendRequest'),
+      ...envelope,
+      prevIndex: fc.constant(prevIndex),
+      prevTerm: index,
+      commit: index,
+      entries: entries(prevIndex),
+    }),
+  ),
+  fc.record({
+    ...typed('appendResponse'),
+    ...envelope,
+    success: fc.boolean(),
+    index,
+    hintIndex: index,
+    hintTerm: index,
+  }),
+  fc.record({ ...typed('heartbeat'), ...envelope, commit: index, round: index }),
+  fc.record({ ...typed('heartbeatResponse'), ...envelope, round: index }),
+  fc.record({ ...typed('readRequest'), ...envelope, requestId: index }),
+  fc.record({ ...typed('readResponse'), ...envelope, requestId: index, index: fc.oneof(index, fc.constant(-1)) }),
+)
+
+function pack(messages: readonly Message[]): Uint8Array {
+  const writer = new ParcelWriter()
+  for (const one of messages) writeRaftMessage(writer, group, one)
+  return writer.take()
+}
+
+function unpack(bytes: Uint8Array): Message[] {
+  const messages: Message[] = []
+  readParcels(bytes, (parcel) => {
+    expect(parcel).toMatchObject({ group: group.id, groupIncarnation: group.incarnation })
+    messages.push(readRaftMessage(parcel, ends)!)
+  })
+  return messages
+}
+
+const plain = (value: unknown) =>
+  JSON.parse(JSON.stringify(value, (_, v) => (v instanceof Uint8Array ? Array.from(v) : v)))
+
+describe('messages between peers', () => {
+  it('come out of one turn’s parcels as they went in', () => {
+    fc.assert(
+      fc.property(fc.array(message, { minLength: 1, maxLength: 6 }), (messages) => {
+        expect(plain(unpack(pack(messages)))).toEqual(plain(messages))
+      }),
+    )
+  })
+
+  it('are refused when they are cut short anywhere', () => {
+    fc.assert(
+      fc.property(fc.array(message, { minLength: 1, maxLength: 3 }), fc.nat(), (messages, at) => {
+        const whole = pack(messages)
+        const cut = whole.subarray(0, at % whole.length)
+        let read: Message[] = []
+        try {
+          read = unpack(cut)
+        } catch (error) {
+          expect(error).toBeInstanceOf(Error)
+          return
+        }
+        // A cut between two parcels leaves the former ones whole.
+        expect(plain(read)).toEqual(plain(messages.slice(0, read.length)))
+        expect(read.length).toBeLessThan(messages.length)
+      }),
+    )
+  })
+
+  it('never harm the reader, whatever the bytes', () => {
+    fc.assert(
+      fc.property(
+        fc.array(message, { minLength: 1, maxLength: 2 }),
+        fc.nat(),
+        fc.integer({ min: 1, max: 255 }),
+        (m, at, x) => {
+          const bytes = pack(m)
+          bytes[at % bytes.length]! ^= x
+          try {
+            readParcels(bytes, (parcel) => readRaftMessage(parcel, ends))
+          } catch (error) {
+            expect(error).toBeInstanceOf(Error)
+          }
+        },
+      ),
+    )
+  })
+
+  it('leave kinds that are not Raft’s to others', () => {
+    const payload = Uint8Array.of(1, 2, 3)
+    const parcel = { kind: ParcelKind.forward, flags: 0, group: 0, groupIncarnation: 1, payload }
+    expect(readRaftMessage(parcel, ends)).toBeUndefined()
+  })
+})
+
+describe('volatile messages between nodes', () => {
+  it('come out as they went in', () => {
+    const requests = [
+      { asker: 2 ** 45, request: 1, responder: 7, topic: 'price.quote', message: Uint8Array.of(1) },
+      { asker: 5, request: 2, responder: 8, topic: 'a', message: new Uint8Array(0) },
+    ]
+    expect(plain(decodeRequests(encodeRequests(requests)))).toEqual(plain(requests))
+    const replies: VolatileReply[] = [
+      { asker: 1, request: 2, message: Uint8Array.of(9), unseen: false, forwarded: true },
+      { asker: 1, request: 3, message: null, code: 'Remote', error: 'no', unseen: false, forwarded: false },
+      { asker: 1, request: 4, message: null, unseen: true, forwarded: false },
+    ]
+    expect(plain(decodeReplies(encodeReplies(replies)))).toEqual(plain(replies))
+  })
+})

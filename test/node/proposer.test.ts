@@ -1,0 +1,165 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { Proposer } from '../../node/proposer.ts'
+import { encodeNodeCommand } from '../../node/queue/command.ts'
+import { readEntry } from '../../node/queue/entry.ts'
+import { readCommand } from '../../wire/control-frame.ts'
+import { limits } from '../../wire/limits.ts'
+
+/** A clock that stands until it is told to move on. */
+class HandClock {
+  nowMs = 1_000
+  #deferred: (() => void)[] = []
+  #timers: { atMs: number; callback: () => void }[] = []
+
+  now = () => this.nowMs
+  defer = (callback: () => void) => void this.#deferred.push(callback)
+  setTimer = (ms: number, callback: () => void) => {
+    const timer = { atMs: this.nowMs + ms, callback }
+    this.#timers.push(timer)
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer)
+    }
+  }
+
+  get timers(): number {
+    return this.#timers.length
+  }
+
+  turn(): void {
+    for (const callback of this.#deferred.splice(0)) callback()
+  }
+
+  advance(ms: number): void {
+    this.nowMs += ms
+    const due = this.#timers.filter(({ atMs }) => atMs <= this.nowMs)
+    this.#timers = this.#timers.filter((timer) => !due.includes(timer))
+    for (const { callback } of due) callback()
+    this.turn()
+  }
+}
+
+const frame = (size = 100) => {
+  const command = encodeNodeCommand(0, { type: 'nodeStarted', node: 'x'.repeat(size), bootId: 1 })
+  return command
+}
+
+describe('the proposer', () => {
+  let clock: HandClock
+  let entries: Uint8Array[]
+  let room: number
+  let wallMs: number
+  let proposer: Proposer
+
+  beforeEach(() => {
+    clock = new HandClock()
+    entries = []
+    room = Number.POSITIVE_INFINITY
+    wallMs = 50_000
+    proposer = new Proposer({
+      clock,
+      wallNow: () => wallMs,
+      group: 0,
+      propose: (data) => {
+        if (entries.length >= room) return false
+        entries.push(data)
+        return true
+      },
+    })
+  })
+
+  const stamps = () => entries.map((data) => readEntry(data)!.stamp)
+  const counts = () => entries.map((data) => readEntry(data)!.frames)
+
+  it('makes one entry of the frames of one turn', () => {
+    proposer.begin({ timeMs: 0, wallMs: 0 })
+    proposer.push(frame())
+    proposer.push(frame())
+    expect(entries).toEqual([])
+    clock.turn()
+    expect(counts()).toEqual([2])
+  })
+
+  it('splits what is more than a frame’s worth of bytes, and lets one larger frame travel alone', () => {
+    proposer.begin({ timeMs: 0, wallMs: 0 })
+    const half = limits.frameBytesTarget / 2
+    for (const size of [half, half, 10, 2 * limits.frameBytesTarget, 10]) proposer.push(frame(size))
+    clock.turn()
+    expect(counts()).toEqual([1, 2, 1, 1])
+  })
+
+  it('keeps frames until it begins, drops them when it ends', () => {
+    proposer.push(frame())
+    clock.turn()
+    expect(entries).toEqual([])
+    proposer.begin({ timeMs: 0, wallMs: 0 })
+    clock.turn()
+    expect(counts()).toEqual([1])
+    proposer.push(frame())
+    proposer.end()
+    clock.turn()
+    proposer.begin({ timeMs: 0, wallMs: 0 })
+    clock.turn()
+    expect(counts()).toEqual([1])
+  })
+
+  it('keeps the rest, in order, while the log takes nothing', () => {
+    room = 1
+    proposer.begin({ timeMs: 0, wallMs: 0 })
+    const big = limits.frameBytesTarget
+    proposer.push(frame(big))
+    proposer.push(frame(big + 1))
+    clock.turn()
+    expect(counts()).toEqual([1])
+    room = 2
+    proposer.retry()
+    clock.turn()
+    expect(entries.map((data) => data.length)).toEqual([entries[0]!.length, entries[0]!.length + 1])
+  })
+
+  it('goes on from the machine’s time by the monotonic clock, whatever the wall clock does', () => {
+    proposer.begin({ timeMs: 7_000, wallMs: 60_000 })
+    clock.advance(250)
+    wallMs = 40_000
+    proposer.push(frame())
+    clock.turn()
+    wallMs = 61_000
+    proposer.push(frame())
+    clock.turn()
+    wallMs = 20_000
+    proposer.push(frame())
+    clock.turn()
+    expect(stamps()).toEqual([
+      { timeMs: 7_250, wallMs: 60_000 },
+      { timeMs: 7_250, wallMs: 61_000 },
+      { timeMs: 7_250, wallMs: 61_000 },
+    ])
+  })
+
+  it('proposes an advance when the earliest timer is due, not before', () => {
+    proposer.begin({ timeMs: 0, wallMs: 0 })
+    proposer.watchTimers(500)
+    proposer.watchTimers(900)
+    proposer.watchTimers(300)
+    expect(clock.timers).toBe(1)
+    clock.advance(299)
+    expect(entries).toEqual([])
+    clock.advance(1)
+    const { view, start, end } = readEntry(entries[0]!)!
+    expect(readCommand(entries[0]!, view, start(0), end(0) - start(0))).toEqual({ type: 'advance' })
+    proposer.watchTimers(900)
+    clock.advance(600)
+    expect(entries).toHaveLength(2)
+  })
+
+  it('keeps no timer when none is due or it does not lead', () => {
+    proposer.watchTimers(10)
+    expect(clock.timers).toBe(0)
+    proposer.begin({ timeMs: 0, wallMs: 0 })
+    proposer.watchTimers(10)
+    proposer.watchTimers(undefined)
+    expect(clock.timers).toBe(0)
+    proposer.watchTimers(10)
+    proposer.end()
+    expect(clock.timers).toBe(0)
+  })
+})
