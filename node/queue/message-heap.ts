@@ -59,10 +59,7 @@ export class MessageHeap {
       let child = 2 * row + 1
       if (child >= last) break
       const right = child + 1
-      if (
-        right < last &&
-        this.#isAfter(child, this.#dueMs[right]!, this.#indexes[right]!, this.#positions[right]!)
-      ) {
+      if (right < last && this.#isAfter(child, this.#dueMs[right]!, this.#indexes[right]!, this.#positions[right]!)) {
         child = right
       }
       if (this.#isAfter(child, dueMs, index, position)) break

@@ -4,7 +4,7 @@ import { type PublishFrame, readPublishFrame } from '../../wire/publish-frame.ts
 import { mark } from './credit.ts'
 import type { Attachment } from './effect.ts'
 import { messagePosition } from './entry.ts'
-import { hasRoom, isSequence, keep, refuseFrame, tell } from './outcomes.ts'
+import { forgetSeen, hasRoom, isSequence, keep, refuseFrame, tell } from './outcomes.ts'
 import { route } from './queues.ts'
 import type { Queue, Session, State, Step } from './state.ts'
 
@@ -24,6 +24,7 @@ export function applyPublish(
     refuseFrame(step, to, first, 'a publish frame that does not decode')
     return
   }
+  forgetSeen(session, logHeader.seen(view, at))
   const expected = session.lastSequence + 1
   if (first > expected) {
     step.effects.push({ type: 'gap', to, expected })

@@ -10,7 +10,7 @@ import { readSettleItem, type SettleItem, SettleOutcome, settleItemCount } from 
 import { SETTLE_ROWS_EXTRA_MAX } from './constants.ts'
 import { grantCredit, mark } from './credit.ts'
 import type { Attachment } from './effect.ts'
-import { isSequence, refuseFrame } from './outcomes.ts'
+import { forgetSeen, isSequence, refuseFrame } from './outcomes.ts'
 import { holdsRun } from './runs.ts'
 import type { Consumer, Session, State, Step } from './state.ts'
 
@@ -29,6 +29,7 @@ export function applySettle(
     refuseFrame(step, to, 0, 'a settle frame that does not decode')
     return
   }
+  forgetSeen(session, logHeader.seen(view, at))
   const stale: StaleRun[] = []
   let rowsLeft = session.open + SETTLE_ROWS_EXTRA_MAX
   for (let i = 0; i < items; i++) {
@@ -45,7 +46,9 @@ export function applySettle(
 
 /** Whether the item says something that can be done. */
 function isSettle(item: SettleItem): boolean {
-  return isSequence(item.firstDelivery) && item.outcome >= SettleOutcome.accepted && item.outcome <= SettleOutcome.extended
+  return (
+    isSequence(item.firstDelivery) && item.outcome >= SettleOutcome.accepted && item.outcome <= SettleOutcome.extended
+  )
 }
 
 /** Settles what is open of one run and lists the rest. Returns how many rows it looked at. */

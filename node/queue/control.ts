@@ -1,0 +1,174 @@
+/**
+ * Applies control frames: one sequenced command of a client. Each is judged once, under its sequence, and always has an outcome:
+ * a rejection, a result, or plain success, which alone is not kept.
+ */
+import { logHeader } from '../../wire/frame.ts'
+import { limits } from '../../wire/limits.ts'
+import { patternProblem, queueNameProblem } from '../../wire/names.ts'
+import type { OutcomeNotice } from '../../wire/session-frames.ts'
+import { type Fields, readFields, type Value } from './command-reader.ts'
+import { endConsumer, startConsumer } from './consumers.ts'
+import type { Attachment } from './effect.ts'
+import { startListening, stopListening } from './listening.ts'
+import { forgetSeen, hasRoom, isSequence, keep, type Rejection, refuseFrame, tell } from './outcomes.ts'
+import { bind, createQueue, deleteQueue, unbind } from './queues.ts'
+import { closeSession } from './sessions.ts'
+import type { Queue, Session, Step } from './state.ts'
+
+/** Nothing: plain success. */
+type Verdict = Rejection | { readonly result: NonNullable<OutcomeNotice['result']> } | undefined
+type Command = (step: Step, session: Session, fields: Fields) => Verdict
+
+export function applyControl(
+  step: Step,
+  session: Session,
+  to: Attachment,
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  length: number,
+): void {
+  const sequence = logHeader.sequence(view, at)
+  const fields = readFields(bytes, view, at, length)
+  if (fields === undefined || !isSequence(sequence)) {
+    refuseFrame(step, to, sequence, 'a control frame that does not decode')
+    return
+  }
+  forgetSeen(session, logHeader.seen(view, at))
+  const expected = session.lastSequence + 1
+  if (sequence < expected) {
+    repeatOutcome(step, session, to, sequence)
+    return
+  }
+  if (sequence > expected || !hasRoom(session)) {
+    step.effects.push({ type: 'gap', to, expected })
+    return
+  }
+  session.lastSequence = sequence
+  const command = typeof fields.type === 'string' ? commands.get(fields.type) : undefined
+  const verdict = command === undefined ? invalid('no such command') : command(step, session, fields)
+  if (verdict === undefined) tell(step, to, { sequence })
+  else keep(step, session, to, { sequence, ...verdict })
+  if (command === closeCommand) closeSession(step, session, 'closed')
+}
+
+/** What was kept, or plain success. A client that has seen the outcome does not ask again: only a copy of its frame can. */
+function repeatOutcome(step: Step, session: Session, to: Attachment, sequence: number): void {
+  if (sequence > session.seen) tell(step, to, session.outcomes.get(sequence) ?? { sequence })
+}
+
+/** Its work is done after its outcome is told, because the attachment ends with it. */
+const closeCommand: Command = () => undefined
+
+const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
+  ['declareQueue', declareQueue],
+  ['deleteQueue', onQueue(removeQueue)],
+  ['bind', onQueue(addBinding)],
+  ['unbind', onQueue(removeBinding)],
+  ['consume', onQueue(consume)],
+  ['cancel', cancel],
+  ['listen', listen],
+  ['unlisten', unlisten],
+  ['closeSession', closeCommand],
+])
+
+function declareQueue(step: Step, session: Session, fields: Fields): Verdict {
+  const { queue: name, durable = true, exclusive = false } = fields
+  if (typeof name !== 'string') return invalid('the queue name is not a string')
+  if (typeof durable !== 'boolean' || typeof exclusive !== 'boolean') return invalid('a setting is not a boolean')
+  const problem = queueNameProblem(name)
+  if (problem !== undefined) return invalid(problem)
+  const owner = exclusive ? session : undefined
+  const existing = step.state.queues.get(name)
+  if (existing === undefined) {
+    if (step.state.queues.size >= limits.queuesMax) return limitExceeded(`there are ${limits.queuesMax} queues already`)
+    createQueue(step, name, durable, owner)
+    return undefined
+  }
+  if (existing.owner !== undefined && existing.owner !== session) return notYours(existing)
+  if (existing.durable === durable && existing.owner === owner) return undefined
+  return { code: 'Precondition', message: `the queue '${name}' exists with other settings` }
+}
+
+function removeQueue(step: Step, queue: Queue): Verdict {
+  deleteQueue(step.state, queue)
+  return undefined
+}
+
+function addBinding(step: Step, queue: Queue, _session: Session, fields: Fields): Verdict {
+  const { pattern } = fields
+  if (typeof pattern !== 'string') return invalid('the pattern is not a string')
+  const problem = patternProblem(pattern)
+  if (problem !== undefined) return invalid(problem)
+  if (bind(step.state, queue, pattern)) return undefined
+  return limitExceeded(`the queue '${queue.name}' has ${limits.bindingsPerQueueMax} bindings already`)
+}
+
+function removeBinding(step: Step, queue: Queue, _session: Session, fields: Fields): Verdict {
+  if (typeof fields.pattern !== 'string') return invalid('the pattern is not a string')
+  unbind(step.state, queue, fields.pattern)
+  return undefined
+}
+
+function consume(step: Step, queue: Queue, session: Session, fields: Fields): Verdict {
+  const { prefetch, visibilityTimeoutMs } = fields
+  if (!isIn(prefetch, limits.prefetchMax)) return invalid(`prefetch is not from 1 to ${limits.prefetchMax}`)
+  if (!isIn(visibilityTimeoutMs, limits.delayMsMax)) {
+    return invalid(`visibilityTimeoutMs is not from 1 to ${limits.delayMsMax}`)
+  }
+  if (session.consumers.size >= limits.consumersPerSessionMax) {
+    return limitExceeded(`the session has ${limits.consumersPerSessionMax} consumers already`)
+  }
+  return { result: { consumer: startConsumer(step, session, queue, prefetch, visibilityTimeoutMs).id } }
+}
+
+function cancel(step: Step, session: Session, fields: Fields): Verdict {
+  const consumer = typeof fields.consumer === 'number' ? session.consumers.get(fields.consumer) : undefined
+  if (consumer === undefined) return { code: 'NotFound', message: 'the session has no such consumer' }
+  endConsumer(step.state, consumer)
+  return undefined
+}
+
+function listen(step: Step, session: Session, fields: Fields): Verdict {
+  const { pattern } = fields
+  if (typeof pattern !== 'string') return invalid('the pattern is not a string')
+  const problem = patternProblem(pattern)
+  if (problem !== undefined) return invalid(problem)
+  const listening = startListening(step, session, pattern)
+  if (listening !== undefined) return { result: { listener: listening.id } }
+  return limitExceeded(`the session has ${limits.listenersPerSessionMax} listeners already`)
+}
+
+function unlisten(step: Step, session: Session, fields: Fields): Verdict {
+  const listening = typeof fields.listener === 'number' ? session.listeners.get(fields.listener) : undefined
+  if (listening === undefined) return { code: 'NotFound', message: 'the session has no such listener' }
+  stopListening(step.state, listening)
+  return undefined
+}
+
+/** A command on a queue that must exist and must not be exclusive to somebody else. */
+function onQueue(command: (step: Step, queue: Queue, session: Session, fields: Fields) => Verdict): Command {
+  return (step, session, fields) => {
+    if (typeof fields.queue !== 'string') return invalid('the queue name is not a string')
+    const queue = step.state.queues.get(fields.queue)
+    if (queue === undefined) return { code: 'NotFound', message: `there is no queue '${fields.queue}'` }
+    if (queue.owner !== undefined && queue.owner !== session) return notYours(queue)
+    return command(step, queue, session, fields)
+  }
+}
+
+function isIn(value: Value, max: number): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= max
+}
+
+function invalid(message: string): Rejection {
+  return { code: 'Validation', message }
+}
+
+function limitExceeded(message: string): Rejection {
+  return { code: 'LimitExceeded', message }
+}
+
+function notYours(queue: Queue): Rejection {
+  return { code: 'Precondition', message: `the queue '${queue.name}' is exclusive to another session` }
+}
