@@ -1,0 +1,269 @@
+/**
+ * Runs the pure core on real ports: gathers the work of one turn, writes, sends, applies, and reports back.
+ *
+ * What leaves when is the contract in ready.ts. Several writes may be under way; storage orders them, and what waits for
+ * them leaves in that order.
+ *
+ * Never: decides anything about consensus, makes a promise for each message, or goes on after a failed write or a broken
+ * invariant (trap 21): then it stops and says so once.
+ */
+import type { Message } from './message.ts'
+import type { RaftOptions } from './options.ts'
+import type { Clock, LogStorage, StateMachine, Transport } from './ports.ts'
+import { type Proposed, Raft, type RaftStatus } from './raft.ts'
+import { Readers, ReadUnavailable } from './readers.ts'
+import type { LoadRequest, PersistToken, Ready } from './ready.ts'
+import type { Entry, LogIndex, NodeId } from './types.ts'
+
+const TICK_MS = 10
+
+/** Data applied in one turn, before other work of the event loop gets its chance. */
+const APPLY_BYTES_MAX = 1024 * 1024
+
+export interface RaftDriverOptions extends Omit<RaftOptions, 'recovered'> {
+  readonly storage: LogStorage
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly machine: StateMachine
+  /** Called at most once, with what storage rejected or an InvariantError. The driver has stopped; the process should. */
+  readonly onFatal: (error: unknown) => void
+  readonly tickMs?: number
+  readonly applyBytesMax?: number
+}
+
+/** A write that storage has not confirmed yet, and what waits for it. */
+interface Write {
+  readonly token: PersistToken
+  messages: readonly Message[]
+}
+
+export class RaftDriver {
+  readonly #core: Raft
+  readonly #storage: LogStorage
+  readonly #transport: Transport
+  readonly #clock: Clock
+  readonly #machine: StateMachine
+  readonly #onFatal: (error: unknown) => void
+  readonly #tickMs: number
+  readonly #applyBytesMax: number
+  readonly #readers: Readers
+  /** In the order in which storage will confirm them. */
+  readonly #writes: Write[] = []
+  /** Committed entries are being read back from storage; nothing else is applied meanwhile. */
+  #isReading = false
+  #isFlushDue = false
+  #isStopped = false
+  #cancelTimer: (() => void) | undefined
+
+  constructor(options: RaftDriverOptions) {
+    this.#core = new Raft({ ...options, recovered: options.storage.recovered() })
+    this.#storage = options.storage
+    this.#transport = options.transport
+    this.#clock = options.clock
+    this.#machine = options.machine
+    this.#onFatal = options.onFatal
+    this.#tickMs = options.tickMs ?? TICK_MS
+    this.#applyBytesMax = options.applyBytesMax ?? APPLY_BYTES_MAX
+    this.#readers = new Readers(Math.floor(options.random() * 2 ** 48))
+  }
+
+  /** Begins to tick and to apply. The state machine hears nothing before. */
+  start(): void {
+    this.#startTimer()
+    this.#markDirty()
+  }
+
+  /** Ends all activity at once; open reads are rejected. Writes that are under way may still reach the disk. */
+  stop(): void {
+    this.#isStopped = true
+    this.#cancelTimer?.()
+    this.#readers.abandon('the node has stopped')
+  }
+
+  // ---- input
+
+  receive(message: Message): void {
+    this.#run(() => this.#core.step(message))
+  }
+
+  /** See Raft.propose. No promise: the host matches (term, index) with what it applies (trap 47). */
+  propose(data: Uint8Array): Proposed | undefined {
+    return this.#run(() => this.#core.propose(data))
+  }
+
+  peerDown(id: NodeId): void {
+    this.#run(() => this.#core.peerDown(id))
+  }
+
+  peerUp(id: NodeId): void {
+    this.#run(() => this.#core.peerUp(id))
+  }
+
+  /**
+   * Resolves once everything that was committed anywhere before this call is applied here, with the index that made sure.
+   * Rejects with ReadUnavailable when that takes longer than `timeoutMs`, or on stop.
+   */
+  readIndex(timeoutMs: number): Promise<LogIndex> {
+    if (this.#isStopped) return Promise.reject(new ReadUnavailable('the node has stopped'))
+    return new Promise((resolve, reject) => {
+      this.#readers.add({ resolve, reject, deadlineMs: this.#clock.now() + timeoutMs })
+      this.#markDirty()
+    })
+  }
+
+  // ---- questions
+
+  /** From memory; undefined for an entry that only storage still holds, or nobody. */
+  entry(index: LogIndex): Entry | undefined {
+    return this.#core.entry(index)
+  }
+
+  /**
+   * Consecutive entries from `from` on, at least one, stopping before `bytesMax` of data is passed, from memory or storage.
+   * Entries above the commit index may be replaced later; ask for applied ones. A rejection is fatal and reported as such too.
+   */
+  async readEntries(from: LogIndex, bytesMax: number): Promise<Entry[]> {
+    const cached = this.#core.entriesFrom(from, bytesMax)
+    if (cached !== undefined) return cached
+    try {
+      return await this.#storage.read(from, bytesMax)
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    }
+  }
+
+  status(): RaftStatus {
+    return this.#core.status()
+  }
+
+  // ---- turns
+
+  /** Everything that can break an invariant runs in here. Undefined after a failure. */
+  #run<T>(action: () => T): T | undefined {
+    if (this.#isStopped) return undefined
+    try {
+      const result = action()
+      this.#markDirty()
+      return result
+    } catch (error) {
+      this.#fail(error)
+      return undefined
+    }
+  }
+
+  readonly #fail = (error: unknown): void => {
+    if (this.#isStopped) return
+    this.stop()
+    this.#onFatal(error)
+  }
+
+  #markDirty(): void {
+    if (this.#isFlushDue || this.#isStopped) return
+    this.#isFlushDue = true
+    this.#clock.defer(this.#flush)
+  }
+
+  readonly #flush = (): void => {
+    this.#isFlushDue = false
+    if (this.#isStopped) return
+    try {
+      const requestId = this.#readers.takeRequest()
+      if (requestId !== undefined) this.#core.readIndex(requestId)
+      this.#carryOut(this.#core.ready())
+      this.#apply()
+      if (this.#core.hasReady()) this.#markDirty()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  /** Deferred, so that messages that came during a stall are heard before an election is thought of (trap 46). */
+  #startTimer(): void {
+    if (this.#isStopped) return
+    this.#cancelTimer = this.#clock.setTimer(this.#tickMs, () => this.#clock.defer(this.#onTick))
+  }
+
+  readonly #onTick = (): void => {
+    this.#run(() => {
+      this.#core.tick()
+      this.#readers.tick(this.#clock.now())
+    })
+    this.#startTimer()
+  }
+
+  #carryOut(ready: Ready): void {
+    for (const message of ready.messages) this.#transport.send(message)
+    this.#write(ready)
+    for (const load of ready.loads) this.#load(load)
+    for (const result of ready.reads) this.#readers.answered(result)
+    if (ready.leadership !== undefined) this.#machine.onRoleChange(ready.leadership)
+  }
+
+  // ---- storage
+
+  #write({ hardState, entries, token, messagesAfterSync }: Ready): void {
+    if (token !== undefined) {
+      this.#writes.push({ token, messages: messagesAfterSync })
+      const batch = hardState === undefined ? { entries } : { hardState, entries }
+      this.#storage.append(batch).then(this.#onWritten, this.#fail)
+      return
+    }
+    const last = this.#writes.at(-1)
+    if (last === undefined) for (const message of messagesAfterSync) this.#transport.send(message)
+    else if (messagesAfterSync.length > 0) last.messages = [...last.messages, ...messagesAfterSync]
+  }
+
+  /** One function for all writes: storage confirms them in order. */
+  readonly #onWritten = (): void => {
+    this.#run(() => {
+      const write = this.#writes.shift()!
+      for (const message of write.messages) this.#transport.send(message)
+      this.#core.persisted(write.token)
+    })
+  }
+
+  #load(request: LoadRequest): void {
+    const onRead = (entries: Entry[]) => this.#run(() => this.#core.loaded(request, entries))
+    this.#storage.read(request.from, request.bytesMax).then(onRead, this.#fail)
+  }
+
+  // ---- state machine
+
+  /** Applies what is committed, some bytes at a turn. */
+  #apply(): void {
+    if (this.#isReading) return
+    const { commitIndex } = this.#core
+    let bytes = 0
+    while (this.#core.appliedIndex < commitIndex && !this.#isStopped) {
+      if (bytes >= this.#applyBytesMax) {
+        this.#markDirty()
+        break
+      }
+      const entry = this.#core.entry(this.#core.appliedIndex + 1)
+      if (entry === undefined) {
+        this.#readBack(commitIndex)
+        break
+      }
+      this.#applyEntry(entry)
+      bytes += entry.data.length
+    }
+    this.#readers.applied(this.#core.appliedIndex)
+  }
+
+  #applyEntry(entry: Entry): void {
+    this.#machine.apply(entry)
+    this.#core.applied(entry.index)
+  }
+
+  /** `last` was committed when the read began: what comes after it might be read stale and is left out. */
+  #readBack(last: LogIndex): void {
+    this.#isReading = true
+    const onRead = (entries: Entry[]) =>
+      this.#run(() => {
+        this.#isReading = false
+        for (const entry of entries) if (entry.index <= last && !this.#isStopped) this.#applyEntry(entry)
+      })
+    this.#storage.read(this.#core.appliedIndex + 1, this.#applyBytesMax).then(onRead, this.#fail)
+  }
+}

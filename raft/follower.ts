@@ -1,0 +1,111 @@
+/**
+ * What a member does when others lead or want to: it takes entries, hears heartbeats and gives votes (§5.2–5.4).
+ * Votes are asked of members of any role; the rules are the same, so they stand here.
+ *
+ * Never: campaigns (candidate.ts), counts anything.
+ */
+import { invariant } from './invariant.ts'
+import type { Member } from './membership.ts'
+import type { AppendRequest, Heartbeat, Message, ReadRequest, ReadResponse, VoteRequest } from './message.ts'
+import type { RaftState } from './state.ts'
+import type { LogIndex, NodeId } from './types.ts'
+
+/** Whom to answer: exactly the incarnation that asked. */
+export function senderOf(message: Message): Member {
+  return { id: message.from, incarnation: message.fromIncarnation }
+}
+
+/** An append of the current term's leader (§5.3). The answer waits for the sync of what it confirms. */
+export function handleAppend(state: RaftState, message: AppendRequest): void {
+  const { log } = state
+  const { prevIndex, prevTerm, entries } = message
+  if (log.termAt(prevIndex) !== prevTerm) {
+    refuseAppend(state, message)
+    return
+  }
+  takeEntries(state, message)
+  const last = prevIndex + entries.length
+  // Beyond `last` the logs may differ still (figure 2, AppendEntries rule 5).
+  state.commitTo(Math.min(message.commit, last))
+  state.send(senderOf(message), { type: 'appendResponse', success: true, index: last, hintIndex: 0, hintTerm: 0 })
+}
+
+/** Appends what is not held yet; cuts only at a real conflict, so that a late, shorter append cannot shorten the log. */
+function takeEntries(state: RaftState, message: AppendRequest): void {
+  const { log } = state
+  const held = log.heldOf(message.entries)
+  const first = message.entries[held]
+  if (first === undefined) return
+  if (first.index <= log.lastIndex) state.truncateFrom(first.index)
+  state.append(held === 0 ? message.entries : message.entries.slice(held))
+}
+
+/** The hint names the greatest index at which the logs could meet, so that the leader skips whole terms (trap 12). */
+function refuseAppend(state: RaftState, message: AppendRequest): void {
+  const { log } = state
+  const hintIndex = log.lastIndexWithTermAtMost(message.prevIndex, message.prevTerm)
+  state.send(senderOf(message), {
+    type: 'appendResponse',
+    success: false,
+    index: message.prevIndex,
+    hintIndex,
+    hintTerm: log.termAt(hintIndex) ?? 0,
+  })
+}
+
+/** A heartbeat of the current term's leader. Its answer leaves at once: it promises nothing about the disk. */
+export function handleHeartbeat(state: RaftState, message: Heartbeat): void {
+  state.commitTo(message.commit)
+  state.send(senderOf(message), { type: 'heartbeatResponse', round: message.round })
+}
+
+/** Whoever does not lead cannot tell. */
+export function refuseRead(state: RaftState, message: ReadRequest): void {
+  state.send(senderOf(message), { type: 'readResponse', requestId: message.requestId, index: -1 })
+}
+
+export function handleReadResponse(state: RaftState, message: ReadResponse): void {
+  state.readResults.push({ requestId: message.requestId, index: message.index })
+}
+
+/** Asks the leader, or gives up at once if none is known. */
+export function askLeader(state: RaftState, requestId: number): void {
+  if (state.leader === undefined) state.readResults.push({ requestId, index: -1 })
+  else state.send(state.address(state.leader), { type: 'readRequest', requestId })
+}
+
+/** A request for a vote or a pre-vote, not stale, of a term that was taken over already if it binds (§5.2, §5.4.1). */
+export function handleVoteRequest(state: RaftState, message: VoteRequest): void {
+  const granted = mayGrant(state, message)
+  if (granted && !message.pre) state.grantVote(message.from)
+  const { lastIndex, lastTerm } = state.log
+  const letter = { type: 'voteResponse', pre: message.pre, granted, lastIndex, lastTerm } as const
+  // A granted pre-vote speaks of the term that the candidate would have; all else tells this node's own.
+  state.send(senderOf(message), letter, granted ? message.term : state.term)
+}
+
+function mayGrant(state: RaftState, message: VoteRequest): boolean {
+  if (message.bootstrap !== undefined && !isSameBeginning(state, message.bootstrap)) return false
+  const inFuture = message.pre && message.term > state.term
+  const free = state.vote === '' && state.leader === undefined
+  if (!inFuture && !free && state.vote !== message.from) return false
+  return state.log.isUpToDate(message.lastIndex, message.lastTerm)
+}
+
+/** The first election of a cluster joins only empty logs under one and the same list of members. */
+function isSameBeginning(state: RaftState, memberIds: readonly NodeId[]): boolean {
+  if (state.log.lastIndex > 0 || memberIds.length !== state.memberIds.length) return false
+  return memberIds.every((id, at) => id === state.memberIds[at])
+}
+
+/** Answers a message of a former term, so that its sender learns of the newer one and can rejoin (trap 8). */
+export function answerStale(state: RaftState, message: Message): void {
+  invariant(message.term < state.term, 'only stale messages are answered so')
+  const { lastIndex, lastTerm } = state.log
+  if (message.type === 'voteRequest') {
+    state.send(senderOf(message), { type: 'voteResponse', pre: message.pre, granted: false, lastIndex, lastTerm })
+  } else if (message.type === 'appendRequest' || message.type === 'heartbeat') {
+    const index: LogIndex = message.type === 'appendRequest' ? message.prevIndex : 0
+    state.send(senderOf(message), { type: 'appendResponse', success: false, index, hintIndex: 0, hintTerm: 0 })
+  }
+}

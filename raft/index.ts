@@ -1,0 +1,32 @@
+/**
+ * The only door of raft/: a Raft member as a pure core (Raft) and as a running thing on ports (RaftDriver).
+ */
+export { RaftDriver, type RaftDriverOptions } from './driver.ts'
+export { InvariantError, invariant } from './invariant.ts'
+export { decodeMembership, encodeMembership, type Member, type Membership } from './membership.ts'
+export type {
+  AppendRequest,
+  AppendResponse,
+  Heartbeat,
+  HeartbeatResponse,
+  Message,
+  ReadRequest,
+  ReadResponse,
+  VoteRequest,
+  VoteResponse,
+} from './message.ts'
+export { RAFT_DEFAULTS, type RaftOptions, type RaftTuning } from './options.ts'
+export type { Clock, LogStorage, RecoveredLog, Role, RoleChange, StateMachine, Transport } from './ports.ts'
+export { type PeerStatus, type Proposed, Raft, type RaftStatus } from './raft.ts'
+export { ReadUnavailable } from './readers.ts'
+export type { LoadRequest, PersistToken, ReadResult, Ready } from './ready.ts'
+export {
+  type Entry,
+  EntryType,
+  type GroupId,
+  type HardState,
+  type Incarnation,
+  type LogIndex,
+  type NodeId,
+  type Term,
+} from './types.ts'

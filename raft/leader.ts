@@ -1,0 +1,218 @@
+/**
+ * What the leader does: replicates, counts, commits, keeps its lease and answers ReadIndex (§5.3, §5.4; dissertation
+ * §6.2, §6.4, §10.2.1).
+ *
+ * Never: waits for its own disk before it sends (trap 4), commits by counting what is not of its term (trap 3), or tells
+ * a peer of commits that this peer may not hold (trap 6).
+ */
+import { senderOf } from './follower.ts'
+import { invariant } from './invariant.ts'
+import { entryBytes } from './log.ts'
+import { allMembers, encodeMembership, type Member, type Membership } from './membership.ts'
+import type { AppendResponse, HeartbeatResponse, Message, ReadRequest } from './message.ts'
+import { Progress } from './progress.ts'
+import { reachedByQuorum } from './quorum.ts'
+import type { LoadRequest } from './ready.ts'
+import type { RaftState } from './state.ts'
+import type { Entry, LogIndex } from './types.ts'
+import { EntryType } from './types.ts'
+
+const NO_DATA = new Uint8Array(0)
+
+/** The election is won: append an entry of the own term, a no-op or, in a new cluster, entry 1 (§8, trap 3). */
+export function lead(state: RaftState): void {
+  const founding = state.membership === undefined ? foundingMembership(state) : undefined
+  state.becomeLeader()
+  state.heartbeatElapsed = 0
+  state.uncommittedBytes = 0
+  const nextIndex = state.log.lastIndex + 1
+  state.leadIndex = nextIndex
+  if (founding === undefined) state.appendOwn(EntryType.noop, NO_DATA)
+  else state.appendOwn(EntryType.membership, encodeMembership(founding))
+  invariant(state.membership !== undefined, 'a leader knows the members')
+  for (const member of allMembers(state.membership)) {
+    if (state.isSelf(member)) continue
+    state.progress.set(member.id, new Progress(member, nextIndex, state.ticks, state.tuning.inflightBytesMax))
+  }
+}
+
+/** What entry 1 records: the unanimous voters of the founding election as they answered. */
+function foundingMembership(state: RaftState): Membership {
+  const voters = state.memberIds.map((id) => ({ id, incarnation: state.votes.get(id)!.incarnation }))
+  return { clusterId: state.mintClusterId(), voters, votersOutgoing: [], learners: [] }
+}
+
+/** One tick: keeps the lease and the heartbeat. */
+export function tickLeader(state: RaftState): void {
+  // CheckQuorum (trap 8): proposals end with the lease as well, since a follower takes none (trap 9).
+  const heard = quorumOf(state, state.ticks, (progress) => progress.heardTick)
+  if (state.ticks - heard > state.tuning.electionTicks) {
+    state.becomeFollower(state.term)
+    return
+  }
+  if (++state.heartbeatElapsed >= state.tuning.heartbeatTicks) sendHeartbeats(state)
+}
+
+function sendHeartbeats(state: RaftState): void {
+  state.heartbeatElapsed = 0
+  const { commitIndex } = state.log
+  for (const progress of state.progress.values()) {
+    const commit = Math.min(progress.matchIndex, commitIndex)
+    progress.commitTold = Math.max(progress.commitTold, commit)
+    state.send(progress.member, { type: 'heartbeat', commit, round: state.reads.lastRound })
+  }
+}
+
+/** The greatest value that a quorum has reached, with `own` as this node's. */
+function quorumOf(state: RaftState, own: number, reachedBy: (progress: Progress) => number): number {
+  invariant(state.membership !== undefined, 'a leader knows the members')
+  return reachedByQuorum(state.membership, (member) => {
+    if (state.isSelf(member)) return own
+    const progress = state.progressOf(member)
+    return progress === undefined ? -1 : reachedBy(progress)
+  })
+}
+
+// ---- proposals and commits
+
+/** The new entry's index; undefined when too much is uncommitted already (trap 44). One entry is always let in. */
+export function proposeCommand(state: RaftState, data: Uint8Array): LogIndex | undefined {
+  const { uncommittedBytes, tuning } = state
+  if (uncommittedBytes > 0 && uncommittedBytes + data.length > tuning.uncommittedBytesMax) return undefined
+  return state.appendOwn(EntryType.command, data)
+}
+
+/** Commits what a quorum holds. The own log counts as far as it is synced (trap 4), older terms only through ours (trap 3). */
+export function advanceCommit(state: RaftState): void {
+  const { log } = state
+  const index = quorumOf(state, log.persistedIndex, (progress) => progress.matchIndex)
+  if (index <= log.commitIndex || index < state.leadIndex) return
+  state.commitTo(index)
+  state.replicationDue = true
+}
+
+// ---- replication
+
+/** Sends to each peer what it may get now. Called once a turn, so that entries of one turn share an append. */
+export function replicate(state: RaftState): void {
+  state.replicationDue = false
+  for (const progress of state.progress.values()) replicateTo(state, progress)
+}
+
+function replicateTo(state: RaftState, progress: Progress): void {
+  const { log, tuning } = state
+  while (progress.maySend && progress.nextIndex <= log.lastIndex) {
+    const entries = log.entriesFrom(progress.nextIndex, tuning.appendBytesMax)
+    if (entries !== undefined) sendAppend(state, progress, entries)
+    else if (progress.mode === 'probe') sendAppend(state, progress, [])
+    else requestLoad(state, progress)
+  }
+  if (progress.mode === 'probe') {
+    if (progress.maySend) sendAppend(state, progress, [])
+  } else if (Math.min(log.commitIndex, progress.nextIndex - 1) > progress.commitTold) {
+    // Nothing carried the new commit index, and this peer's clients wait for it: tell it alone.
+    sendAppend(state, progress, [])
+  }
+}
+
+function requestLoad(state: RaftState, progress: Progress): void {
+  progress.loading = true
+  const { id } = progress.member
+  state.loads.push({ peer: id, term: state.term, from: progress.nextIndex, bytesMax: state.tuning.appendBytesMax })
+}
+
+/** The driver has read what requestLoad() asked for. */
+export function handleLoaded(state: RaftState, request: LoadRequest, entries: readonly Entry[]): void {
+  const progress = state.progress.get(request.peer)
+  if (progress === undefined || state.term !== request.term) return
+  progress.loading = false
+  state.replicationDue = true
+  // The peer may have been restarted or heard meanwhile: then the next turn begins where it stands now.
+  if (progress.nextIndex !== request.from || !progress.maySend) return
+  invariant(entries[0]?.index === request.from, () => `storage read ${entries[0]?.index} for ${request.from}`)
+  sendAppend(state, progress, entries)
+}
+
+function sendAppend(state: RaftState, progress: Progress, entries: readonly Entry[]): void {
+  const { log } = state
+  const prevIndex = progress.nextIndex - 1
+  const prevTerm = log.termAt(prevIndex)
+  invariant(prevTerm !== undefined, () => `next index ${progress.nextIndex} is beyond the log's end ${log.lastIndex}`)
+  const last = prevIndex + entries.length
+  const commit = log.commitIndex
+  let bytes = 0
+  for (const entry of entries) bytes += entryBytes(entry)
+  progress.sent(last, bytes)
+  progress.commitTold = Math.max(progress.commitTold, Math.min(commit, last))
+  state.send(progress.member, { type: 'appendRequest', prevIndex, prevTerm, entries, commit })
+}
+
+/** Any answer of the current term proves the peer alive. Undefined: not a member, or another incarnation (trap 19). */
+function hear(state: RaftState, message: Message): Progress | undefined {
+  const progress = state.progressOf(senderOf(message))
+  if (progress !== undefined) progress.heardTick = state.ticks
+  return progress
+}
+
+export function handleAppendResponse(state: RaftState, message: AppendResponse): void {
+  const progress = hear(state, message)
+  if (progress === undefined) return
+  state.replicationDue = true
+  if (message.success) {
+    invariant(
+      message.index <= state.log.lastIndex,
+      () => `${message.from} holds ${message.index} of this leader's term`,
+    )
+    if (progress.accepted(message.index)) advanceCommit(state)
+  } else {
+    progress.refused(message.index, state.log.lastIndexWithTermAtMost(message.hintIndex, message.hintTerm) + 1)
+  }
+}
+
+export function handleHeartbeatResponse(state: RaftState, message: HeartbeatResponse): void {
+  const progress = hear(state, message)
+  if (progress === undefined) return
+  state.replicationDue = true
+  progress.probeSent = false
+  // If everything in the window was lost nobody would ever say so: an empty append at its end finds out (trap 14).
+  if (progress.mode === 'replicate' && progress.matchIndex < progress.nextIndex - 1) sendAppend(state, progress, [])
+  progress.confirmedRound = Math.max(progress.confirmedRound, message.round)
+  confirmReads(state)
+}
+
+/** The link to a peer was lost or is new: what was under way may not have arrived. */
+export function restartPeer(state: RaftState, peer: Member['id']): void {
+  const progress = state.progress.get(peer)
+  if (progress === undefined) return
+  progress.restart()
+  state.replicationDue = true
+}
+
+// ---- ReadIndex
+
+export function handleReadRequest(state: RaftState, message: ReadRequest): void {
+  askRead(state, message.requestId, senderOf(message))
+}
+
+/** `from` undefined: this node itself. */
+export function askRead(state: RaftState, requestId: number, from: Member | undefined): void {
+  const ask = { requestId, from: from?.id, fromIncarnation: from?.incarnation ?? '' }
+  if (!state.reads.ask(ask)) state.answerRead(ask, -1)
+}
+
+/** Whether a round should begin: somebody waits, and the commit index is known to be current (trap 10). */
+export function isReadRoundDue(state: RaftState): boolean {
+  return state.reads.hasWaiting && state.log.commitIndex >= state.leadIndex
+}
+
+/** One round for all questions of this turn; its heartbeats go out now rather than with the next beat. */
+export function beginReadRound(state: RaftState): void {
+  state.reads.beginRound(state.log.commitIndex)
+  sendHeartbeats(state)
+  confirmReads(state)
+}
+
+function confirmReads(state: RaftState): void {
+  const round = quorumOf(state, state.reads.lastRound, (progress) => progress.confirmedRound)
+  state.reads.confirm(round, (ask, index) => state.answerRead(ask, index))
+}

@@ -1,0 +1,116 @@
+/**
+ * What the leader knows of one peer's log, and how much it has sent ahead of the answers (§5.3; dissertation §10.2.1).
+ *
+ * probe: the peer's log end is unknown, so one append at a time feels for it. replicate: the logs are known to meet at
+ * matchIndex, so appends are sent one after another, up to a window in bytes (trap 13).
+ *
+ * Never: sends. leader.ts asks here whether it may.
+ */
+import { invariant } from './invariant.ts'
+import type { Member } from './membership.ts'
+import type { LogIndex } from './types.ts'
+
+/** Beyond so many unanswered appends, entries are gathered into larger ones, however small they are (trap 13). */
+const INFLIGHT_APPENDS_MAX = 256
+
+/**
+ * 1. matchIndex < nextIndex, and matchIndex never falls within a term.
+ * 2. inflightBytes is the sum over the unanswered appends, whose last indexes rise.
+ */
+export class Progress {
+  readonly member: Member
+  mode: 'probe' | 'replicate' = 'probe'
+  /** Up to here the peer's synced log equals the leader's. */
+  matchIndex: LogIndex = 0
+  /** The next entry to send. */
+  nextIndex: LogIndex
+  /** In probe mode: the one append is under way; answered by its response or given up at the next heartbeat's. */
+  probeSent = false
+  /** The driver is reading entries for this peer; nothing is sent meanwhile, so that the order stays. */
+  loading = false
+  /** The highest commit index that a message has told this peer, as far as it could use it. */
+  commitTold: LogIndex = 0
+  /** The leader's tick count when this peer was last heard of in this term (CheckQuorum). */
+  heardTick: number
+  /** The highest ReadIndex round that this peer has confirmed. */
+  confirmedRound = 0
+  readonly #inflight: { readonly lastIndex: LogIndex; readonly bytes: number }[] = []
+  #inflightBytes = 0
+  readonly #inflightBytesMax: number
+
+  constructor(member: Member, nextIndex: LogIndex, heardTick: number, inflightBytesMax: number) {
+    this.member = member
+    this.nextIndex = nextIndex
+    this.heardTick = heardTick
+    this.#inflightBytesMax = inflightBytesMax
+  }
+
+  get inflightBytes(): number {
+    return this.#inflightBytes
+  }
+
+  /** Whether entries may be sent now. A window that is not full takes one more append, whatever its size. */
+  get maySend(): boolean {
+    if (this.loading) return false
+    if (this.mode === 'probe') return !this.probeSent
+    return this.#inflightBytes < this.#inflightBytesMax && this.#inflight.length < INFLIGHT_APPENDS_MAX
+  }
+
+  /** An append that ends at `lastIndex` was sent. */
+  sent(lastIndex: LogIndex, bytes: number): void {
+    if (this.mode === 'probe') {
+      this.probeSent = true
+      return
+    }
+    if (bytes === 0) return
+    invariant(lastIndex >= this.nextIndex, () => `invariant 2: sent ${lastIndex} again, next is ${this.nextIndex}`)
+    this.nextIndex = lastIndex + 1
+    this.#inflight.push({ lastIndex, bytes })
+    this.#inflightBytes += bytes
+  }
+
+  /** The peer holds `index` and all before it. True if that is news to the leader. */
+  accepted(index: LogIndex): boolean {
+    const news = index > this.matchIndex
+    if (news) this.matchIndex = index
+    this.nextIndex = Math.max(this.nextIndex, this.matchIndex + 1)
+    if (this.mode === 'probe' && index >= this.matchIndex) this.#enter('replicate')
+    else this.#free(index)
+    return news
+  }
+
+  /**
+   * The peer refused an append that followed `refusedIndex`; `proposedNext` is where its hint says to go on. False if the
+   * answer is an old one that later events have overtaken.
+   */
+  refused(refusedIndex: LogIndex, proposedNext: LogIndex): boolean {
+    if (refusedIndex <= this.matchIndex) return false
+    if (this.mode === 'replicate') {
+      this.restart()
+      return true
+    }
+    if (refusedIndex !== this.nextIndex - 1) return false
+    this.nextIndex = Math.max(this.matchIndex + 1, Math.min(refusedIndex, proposedNext))
+    this.probeSent = false
+    return true
+  }
+
+  /** Whatever was under way may be lost: begin again after the last known match. */
+  restart(): void {
+    this.#enter('probe')
+  }
+
+  #enter(mode: 'probe' | 'replicate'): void {
+    this.mode = mode
+    this.probeSent = false
+    this.nextIndex = this.matchIndex + 1
+    this.#inflight.length = 0
+    this.#inflightBytes = 0
+  }
+
+  #free(index: LogIndex): void {
+    while (this.#inflight.length > 0 && this.#inflight[0]!.lastIndex <= index) {
+      this.#inflightBytes -= this.#inflight.shift()!.bytes
+    }
+  }
+}
