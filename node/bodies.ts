@@ -30,8 +30,10 @@ export class Bodies {
   readonly #onFailure: (error: unknown) => void
   readonly #kept = new Map<number, Entry>()
   #keptBytes = 0
+  /** Who waits for an entry, in order of asking. */
   readonly #waiting = new Map<number, (() => void)[]>()
-  #reading = 0
+  /** Entries whose read is under way. */
+  readonly #reading = new Set<number>()
 
   constructor(source: EntrySource, onFailure: (error: unknown) => void) {
     this.#source = source
@@ -55,20 +57,24 @@ export class Bodies {
   }
 
   #next(): void {
-    for (const [index, callbacks] of this.#waiting) {
-      if (this.#reading >= READS_MAX) return
-      this.#waiting.delete(index)
-      this.#reading++
-      this.#source.readEntries(index, READ_BYTES).then(
-        (entries) => {
-          this.#reading--
-          for (const entry of entries) this.#keep(entry)
-          for (const callback of callbacks) callback()
-          this.#next()
-        },
-        (error) => this.#onFailure(error),
-      )
+    for (const index of this.#waiting.keys()) {
+      if (this.#reading.size >= READS_MAX) return
+      if (this.#reading.has(index)) continue
+      this.#reading.add(index)
+      this.#source
+        .readEntries(index, READ_BYTES)
+        .then((entries) => this.#fetched(index, entries))
+        .catch(this.#onFailure)
     }
+  }
+
+  #fetched(index: number, entries: readonly Entry[]): void {
+    for (const entry of entries) this.#keep(entry)
+    const callbacks = this.#waiting.get(index) ?? []
+    this.#waiting.delete(index)
+    this.#reading.delete(index)
+    for (const callback of callbacks) callback()
+    this.#next()
   }
 
   #keep(entry: Entry): void {

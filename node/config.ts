@@ -36,7 +36,7 @@ export interface NodeOptions {
   readonly heartbeatMs?: number
   /** Shortest silence of a leader that starts an election, milliseconds; the longest is twice as much. Default 600. */
   readonly electionTimeoutMs?: number
-  /** Resolution of Raft's clock, milliseconds. Default 20. */
+  /** Resolution of Raft's clock, milliseconds. Default 10. */
   readonly tickMs?: number
   /** How long a node may be out of sight before its sessions are detached, milliseconds. Default 10,000. */
   readonly nodeGraceMs?: number
@@ -115,7 +115,7 @@ const schema = z.strictObject({
     .default('warn'),
   heartbeatMs: milliseconds(1, 60_000).default(100),
   electionTimeoutMs: milliseconds(2, hourMs).default(600),
-  tickMs: milliseconds(1, 1_000).default(20),
+  tickMs: milliseconds(1, 1_000).default(10),
   nodeGraceMs: milliseconds(1, hourMs).default(10_000),
   sessionLeaseMs: milliseconds(1, limits.delayMsMax).default(defaults.sessionLeaseMs),
   detachGraceMs: milliseconds(0, hourMs).default(defaults.detachGraceMs),

@@ -90,9 +90,11 @@ export class Group {
       random: Math.random,
       mintClusterId: options.mintClusterId,
       tickMs: config.tickMs,
-      heartbeatMs: config.heartbeatMs,
-      electionTimeoutMs: config.electionTimeoutMs,
-      cacheBytes: config.entryCacheBytes,
+      tuning: {
+        heartbeatTicks: Math.round(config.heartbeatMs / config.tickMs),
+        electionTicks: Math.round(config.electionTimeoutMs / config.tickMs),
+        cacheBytesMax: config.entryCacheBytes,
+      },
       machine: { apply: (entry) => this.#apply(entry), onRoleChange: (change) => this.#changeRole(change) },
       onFatal: options.onFatal,
     })

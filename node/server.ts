@@ -33,6 +33,8 @@ import { Volatile } from './volatile.ts'
 const GROUP: GroupId = { id: 0, incarnation: 1 }
 /** A link to a peer that was silent for so long is pinged; after as long again it is closed. Milliseconds. */
 const PEER_PING_MS = 2_000
+/** A ReadIndex that a majority does not confirm in this time fails. Milliseconds. */
+const BARRIER_MS = 5_000
 
 export interface NodeHooks {
   /**
@@ -148,7 +150,7 @@ export class Node {
       onRegistered: () => this.#gateway.open(),
       onFatal: fatal,
     })
-    const barrier = () => this.#group.driver.readIndex()
+    const barrier = () => this.#group.driver.readIndex(BARRIER_MS)
     this.#volatile = new Volatile({
       node: config.id,
       machine: this.#group.machine,

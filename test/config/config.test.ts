@@ -32,7 +32,7 @@ describe('parseNodeOptions', () => {
       origins: [],
       heartbeatMs: 100,
       electionTimeoutMs: 600,
-      tickMs: 20,
+      tickMs: 10,
       nodeGraceMs: 10_000,
       sessionLeaseMs: 60_000,
       detachGraceMs: 1_000,

@@ -89,8 +89,13 @@ function unpack(bytes: Uint8Array): Message[] {
   return messages
 }
 
-const plain = (value: unknown) =>
-  JSON.parse(JSON.stringify(value, (_, v) => (v instanceof Uint8Array ? Array.from(v) : v)))
+/** Byte strings as numbers, whichever class of view holds them. */
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Array.from(value)
+  if (Array.isArray(value)) return value.map(plain)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]))
+}
 
 describe('messages between peers', () => {
   it('come out of one turn’s parcels as they went in', () => {
