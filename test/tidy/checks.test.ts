@@ -36,31 +36,37 @@ describe('the check of the arrows', () => {
     ['raft/x.ts', "import ws from 'ws'", 'ws is not for this file'],
     ['wire/x.ts', "import { unpack } from 'msgpackr'", 'msgpackr is not for this file'],
     ['wire/x.ts', "import type { Entry } from '../raft/index.ts'", 'wire may not import raft'],
-    ['node/queue/x.ts', "import '../../raft/index.ts'", 'node/queue may not import raft'],
+    ['node/queue/x.ts', "import '../../raft/index.ts'", 'queue may not import raft'],
     ['node/queue/x.ts', "import 'level'", 'level is not for this file'],
-    ['client/x.ts', "export * from '../node/queue/index.ts'", 'client may not import node/queue'],
+    ['client/x.ts', "export * from '../node/queue/index.ts'", 'client may not import queue'],
     ['client/x.ts', "import { WebSocket } from 'ws'", 'ws is not for this file'],
     ['client/x.ts', "const later = await import('../raft/index.ts')", 'client may not import raft'],
     ['client/x.ts', "type A = import('../raft/index.ts').a", 'client may not import raft'],
     ['wire/x.ts', "import './gone.ts'", 'no such file'],
-    ['node/stray/x.ts', "import '../../wire/frame.ts'", 'the importing file is in no area of the table'],
+    ['node/gateway/x.ts', "import '../queue/machine.ts'", 'the only door of queue is node/queue/index.ts'],
+    ['node/gateway/x.ts', "import '../server.ts'", 'gateway may not import server'],
+    ['node/cli/x.ts', "import '../server.ts'", 'the only door of server is node/index.ts'],
+    ['node/server.ts', "import './cli/main.ts'", 'server may not import cli'],
+    ['node/router.ts', "import { WebSocket } from 'ws'", 'ws is not for this file'],
   ])('refuses %s with %s', (file, text, problem) => {
     expect(checkArrows(sourcesOf({ ...clean, [file]: text })).join('\n')).toContain(problem)
   })
 
   it('refuses a way around the door', () => {
     const table = [
-      { at: 'raft', may: [], door: 'raft/index.ts' },
-      { at: 'node', may: ['raft'] },
+      { name: 'raft', holds: ['raft'], may: [], door: 'raft/index.ts' },
+      { name: 'node', holds: ['node'], may: ['raft'] },
     ]
     const sources = sourcesOf({
       'raft/index.ts': '',
       'raft/log.ts': '',
       'node/door.ts': "import '../raft/index.ts'",
       'node/window.ts': "import '../raft/log.ts'",
+      'wire/frame.ts': "import '../raft/index.ts'",
     })
     expect(checkArrows(sources, table)).toEqual([
       'node/window.ts imports ../raft/log.ts: the only door of raft is raft/index.ts',
+      'wire/frame.ts imports ../raft/index.ts: the importing file is in no area of the table',
     ])
   })
 
