@@ -105,7 +105,11 @@ export class BatchBuilder {
   }
 
   /** Adds records of one append while there is room; returns the first that found none. */
-  #fillFrom(append: PendingAppend, from: number, fill: { records: number; recordBytes: number; uncopied: number }): number {
+  #fillFrom(
+    append: PendingAppend,
+    from: number,
+    fill: { records: number; recordBytes: number; uncopied: number },
+  ): number {
     const count = recordsOf(append)
     for (let record = from; record < count; record++) {
       const bodyBytes = bodyOf(append, record).length

@@ -58,7 +58,12 @@ export interface PlacedRecord {
 }
 
 /** All records of a batch whose header was whole; undefined unless every byte of every one is as it was written. */
-export function decodeRecords(segment: Buffer, at: number, batch: BatchHeader, seed: number): PlacedRecord[] | undefined {
+export function decodeRecords(
+  segment: Buffer,
+  at: number,
+  batch: BatchHeader,
+  seed: number,
+): PlacedRecord[] | undefined {
   const records: PlacedRecord[] = []
   let offset = at + BATCH_HEADER_BYTES
   const end = offset + batch.recordBytes

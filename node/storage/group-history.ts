@@ -6,7 +6,14 @@
  *
  * Never: I/O.
  */
-import { type Entry, EntryType, type GroupId, type HardState, type LogIndex, type RecoveredLog } from '../../raft/index.ts'
+import {
+  type Entry,
+  EntryType,
+  type GroupId,
+  type HardState,
+  type LogIndex,
+  type RecoveredLog,
+} from '../../raft/index.ts'
 import type { PlacedRecord } from './batch.ts'
 import { LogIndexTable } from './log-index.ts'
 import { RecordType } from './record.ts'
@@ -41,7 +48,8 @@ export class GroupHistory {
       return `entry ${index} follows entry ${lastIndex} in ${this.#name}`
     }
     if (index <= lastIndex) this.#truncate(index)
-    if (term < this.terms.lastTerm) return `entry ${index} has term ${term} behind ${this.terms.lastTerm} in ${this.#name}`
+    if (term < this.terms.lastTerm)
+      return `entry ${index} has term ${term} behind ${this.terms.lastTerm} in ${this.#name}`
     this.index.push(segment, record.offset, header.bodyBytes)
     this.terms.push(index, term)
     if (header.type === EntryType.membership) {

@@ -106,7 +106,10 @@ export class GroupLog implements LogStorage, PlacementSink {
 
   #take(entry: Entry, isFirst: boolean): void {
     const last = this.#lastIndex
-    invariant(entry.index >= this.#index.firstIndex && entry.index <= last + 1, 'entries follow each other without a gap')
+    invariant(
+      entry.index >= this.#index.firstIndex && entry.index <= last + 1,
+      'entries follow each other without a gap',
+    )
     invariant(isFirst || entry.index === last + 1, 'only the first entry of an append may cut the log')
     invariant(entry.data.length <= this.#shared.entryBytesMax, 'an entry fits into a segment')
     if (entry.index <= last) this.#truncate(entry.index)

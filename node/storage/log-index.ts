@@ -4,8 +4,9 @@
  *
  * Never: I/O, entries that are not on disk yet (group-log.ts holds those).
  */
-import { invariant } from '../../raft/index.ts'
+
 import type { LogIndex } from '../../raft/index.ts'
+import { invariant } from '../../raft/index.ts'
 
 const CAPACITY_AT_FIRST = 1024
 /** Sequence and offset share one float64: exact while segments stay below 4 GiB and their count below 2^21. */
@@ -60,7 +61,11 @@ export class LogIndexTable {
   slice(from: LogIndex, to: LogIndex): Placement {
     const start = from - this.firstIndex
     const end = to - this.firstIndex
-    return { firstIndex: from, positions: this.#positions.slice(start, end), bodyBytes: this.#bodyBytes.slice(start, end) }
+    return {
+      firstIndex: from,
+      positions: this.#positions.slice(start, end),
+      bodyBytes: this.#bodyBytes.slice(start, end),
+    }
   }
 
   #grow(): void {

@@ -75,7 +75,8 @@ export class LogReader {
     try {
       const buffer = Buffer.allocUnsafeSlow(span.bytes)
       const read = await (await segment.file).read(buffer, span.offset)
-      if (read < buffer.length) throw this.#damage(span, span.offset + read, 'the file is shorter than what was written')
+      if (read < buffer.length)
+        throw this.#damage(span, span.offset + read, 'the file is shorter than what was written')
       return buffer
     } finally {
       segment.reads--
@@ -112,7 +113,8 @@ export class LogReader {
     const data = verifiedBody(bytes, offset - span.offset, header)
     if (data === undefined) throw this.#damage(span, offset, `the body of entry ${index} fails its checksum`)
     const { type, term } = header
-    const isIt = header.index === index && header.group.id === group.id && header.group.incarnation === group.incarnation
+    const isIt =
+      header.index === index && header.group.id === group.id && header.group.incarnation === group.incarnation
     invariant(isIt && type !== RecordType.hardState, 'the index of the log points at the entry that it names')
     return { index, term, type, data }
   }
@@ -132,7 +134,8 @@ function nextSpan(placement: Placement, from: number): Span {
     const position = placement.positions[to] as number
     const start = offsetOf(position)
     const recordEnd = start + RECORD_HEADER_BYTES + (placement.bodyBytes[to] as number)
-    const joins = sequenceOf(position) === sequence && start - end <= GAP_BYTES_MAX && recordEnd - offset <= SPAN_BYTES_MAX
+    const joins =
+      sequenceOf(position) === sequence && start - end <= GAP_BYTES_MAX && recordEnd - offset <= SPAN_BYTES_MAX
     if (to > from && !joins) break
     end = recordEnd
   }

@@ -18,7 +18,9 @@ const statDescriptor = promisify(fstat)
 /** Resolves with the bytes written, which may be fewer than there are: the disk is full, or a signal came. */
 function writeVector(descriptor: number, buffers: readonly Uint8Array[], position: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    writev(descriptor, buffers as Uint8Array[], position, (error, written) => (error ? reject(error) : resolve(written)))
+    writev(descriptor, buffers as Uint8Array[], position, (error, written) =>
+      error ? reject(error) : resolve(written),
+    )
   })
 }
 

@@ -5,16 +5,10 @@
  * segment's first batch. After a failed write this object must not be used any more (trap 21); wal.ts sees to it.
  */
 import { invariant } from '../../raft/index.ts'
-import type { File, Files } from './files.ts'
 import { BATCH_HEADER_BYTES } from './batch.ts'
+import type { File, Files } from './files.ts'
+import { alignToSector, encodeSegmentHeader, type LogIdentity, SEGMENT_HEADER_BYTES, segmentSeed } from './segment.ts'
 import { SegmentPreparation } from './segment-preparation.ts'
-import {
-  alignToSector,
-  encodeSegmentHeader,
-  type LogIdentity,
-  SEGMENT_HEADER_BYTES,
-  segmentSeed,
-} from './segment.ts'
 
 export interface SegmentWriterOptions {
   readonly files: Files
@@ -58,7 +52,8 @@ export class SegmentWriter {
   #seed: number
   /** Of a segment that has no batch yet. */
   #unwrittenHeader: Buffer | undefined
-  #next: SegmentPreparation
+  /** Invariant: absent only while a segment's first batch is under way, lest segments pile up that were never used. */
+  #next: SegmentPreparation | undefined
 
   /** `file`: the segment in use, opened. */
   constructor(options: SegmentWriterOptions, end: LogEnd, file: File | undefined) {
@@ -87,22 +82,27 @@ export class SegmentWriter {
     const header = this.#unwrittenHeader
     if (header === undefined) await this.#file!.writeDurable(buffers, offset)
     else await this.#file!.writeDurable([header, ...buffers], 0)
-    this.#unwrittenHeader = undefined
+    if (header !== undefined) {
+      this.#unwrittenHeader = undefined
+      this.#next = this.#prepareNext()
+    }
     const end = alignToSector(offset + batchBytes)
     this.#end = { ...this.#end, offset: end, lastBatch: lastBatch + 1 }
     // Twice the log's own pace, so that the next segment is ready when this one is half full.
-    this.#next.allow(2 * end)
+    this.#next?.allow(2 * end)
   }
 
   async close(): Promise<void> {
-    await this.#next.abandon()
+    await this.#next?.abandon()
     await this.#file?.close()
   }
 
   async #rotate(): Promise<void> {
     const { sequence, offset, lastBatch, highest } = this.#end
     const { identity, segmentBytes } = this.#options
+    invariant(this.#next !== undefined, 'a segment is left only after its first batch')
     const file = await this.#next.hurry()
+    this.#next = undefined
     await this.#file?.close()
     this.#file = file
     this.#end = {
@@ -120,7 +120,6 @@ export class SegmentWriter {
       segmentBytes,
       identity,
     })
-    this.#next = this.#prepareNext()
   }
 
   #prepareNext(): SegmentPreparation {

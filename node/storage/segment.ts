@@ -11,8 +11,8 @@
  * Never: I/O.
  */
 import { crc32 } from 'node:zlib'
-import { invariant } from '../../raft/index.ts'
 import type { Incarnation, NodeId } from '../../raft/index.ts'
+import { invariant } from '../../raft/index.ts'
 import { readUint64, writeUint64 } from './uint64.ts'
 
 /** What a disk writes whole or not at all; the smallest that is in use. */
@@ -71,7 +71,10 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
   const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES)
   const nodeId = Buffer.from(header.identity.nodeId)
   const incarnation = Buffer.from(header.identity.incarnation)
-  invariant(nodeId.length <= STRING_BYTES_MAX && incarnation.length <= STRING_BYTES_MAX, 'an identity of bounded length')
+  invariant(
+    nodeId.length <= STRING_BYTES_MAX && incarnation.length <= STRING_BYTES_MAX,
+    'an identity of bounded length',
+  )
   MAGIC.copy(bytes, 4)
   bytes.writeUInt32LE(VERSION, 12)
   writeUint64(bytes, 16, header.sequence)

@@ -20,7 +20,7 @@ import { GroupLog, type SharedLog } from './group-log.ts'
 import { LogReader } from './log-reader.ts'
 import type { PendingAppend } from './pending-append.ts'
 import { RECORD_HEADER_BYTES } from './record.ts'
-import { type Doubt, groupKey, type Recovery, recoverLog } from './recovery.ts'
+import { groupKey, type Leftover, type Recovery, recoverLog } from './recovery.ts'
 import { type LogIdentity, segmentName } from './segment.ts'
 import { recordBytesThatFit, SegmentWriter } from './segment-writer.ts'
 
@@ -62,7 +62,7 @@ export class Wal implements SharedLog {
   readonly reader: LogReader
   readonly entryBytesMax: number
   /** What was found at the start and not quite as it should be, for the node's log. */
-  readonly doubt: Doubt | undefined
+  readonly doubt: Leftover | undefined
   readonly #options: WalOptions
   readonly #histories: Map<string, GroupHistory>
   readonly #writer: SegmentWriter
