@@ -103,7 +103,10 @@ function reachable(sources: Sources, from: readonly string[]): Set<string> {
   return seen
 }
 
-/** Exports of product files that no other file takes. What a door of the package exports is for its users. */
+/**
+ * Functions, classes and constants that a product file exports and no other file takes. What a door of the package exports is
+ * for its users, and a type may be exported to describe a signature that others use.
+ */
 export function checkDeadExports(sources: Sources, doors: readonly string[]): string[] {
   const taken = new Set<string>()
   for (const source of sources.values()) {
@@ -123,7 +126,9 @@ function exportsOf(source: Source): [string, ts.Node][] {
   const found: [string, ts.Node][] = []
   for (const statement of source.tree.statements) {
     if (ts.isExportDeclaration(statement) && statement.exportClause && ts.isNamedExports(statement.exportClause)) {
-      for (const element of statement.exportClause.elements) found.push([element.name.text, element])
+      for (const element of statement.exportClause.elements) {
+        if (!statement.isTypeOnly && !element.isTypeOnly) found.push([element.name.text, element])
+      }
     }
     const modifiers = ts.canHaveModifiers(statement) ? ts.getModifiers(statement) : undefined
     if (!modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)) continue
@@ -131,18 +136,9 @@ function exportsOf(source: Source): [string, ts.Node][] {
       for (const { name } of statement.declarationList.declarations) {
         if (ts.isIdentifier(name)) found.push([name.text, name])
       }
-    } else if (isNamedDeclaration(statement)) found.push([statement.name!.text, statement.name!])
+    } else if ((ts.isFunctionDeclaration(statement) || ts.isClassDeclaration(statement)) && statement.name) {
+      found.push([statement.name.text, statement.name])
+    }
   }
   return found
-}
-
-function isNamedDeclaration(
-  node: ts.Statement,
-): node is ts.FunctionDeclaration | ts.ClassDeclaration | ts.InterfaceDeclaration | ts.TypeAliasDeclaration {
-  return (
-    ts.isFunctionDeclaration(node) ||
-    ts.isClassDeclaration(node) ||
-    ts.isInterfaceDeclaration(node) ||
-    ts.isTypeAliasDeclaration(node)
-  )
 }
