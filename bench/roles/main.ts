@@ -4,12 +4,10 @@ import { failoverPublisher } from './failover-publisher.ts'
 import { publisher } from './publisher.ts'
 import { requester } from './requester.ts'
 import { responder } from './responder.ts'
-import type { Role, RoleControl, RoleName } from './role.ts'
+import type { RoleControl } from './role.ts'
+import type { FromRole, Role, RoleName, ToRole } from './roles.ts'
 
 const roles: { readonly [K in RoleName]: Role<K> } = { publisher, consumer, requester, responder, failoverPublisher }
-
-export type FromRole = { readonly ready: true } | { readonly result: unknown } | { readonly error: string }
-export type ToRole = 'go' | 'stop'
 
 function tell(message: FromRole): Promise<void> {
   return new Promise((resolve) => process.send!(message, () => resolve()))

@@ -1,20 +1,5 @@
-/** What a role (a publisher, a consumer …) is to the benchmark: a process of its own that is readied, started and stopped. */
+/** What all roles share: how they are steered, the SDK that they use, the bodies that they send. */
 import type { connect } from '../../client/index.ts'
-import type { ConsumerParams, ConsumerResult } from './consumer.ts'
-import type { FailoverParams, FailoverResult } from './failover-publisher.ts'
-import type { PublisherParams, PublisherResult } from './publisher.ts'
-import type { RequesterParams, RequesterResult } from './requester.ts'
-import type { ResponderParams, ResponderResult } from './responder.ts'
-
-/** Parameters and result of each role; both cross a process boundary as JSON. */
-export interface Roles {
-  readonly publisher: { params: PublisherParams; result: PublisherResult }
-  readonly consumer: { params: ConsumerParams; result: ConsumerResult }
-  readonly requester: { params: RequesterParams; result: RequesterResult }
-  readonly responder: { params: ResponderParams; result: ResponderResult }
-  readonly failoverPublisher: { params: FailoverParams; result: FailoverResult }
-}
-export type RoleName = keyof Roles
 
 export interface RoleControl {
   /** Connected and set up: others may be started. */
@@ -22,8 +7,6 @@ export interface RoleControl {
   readonly go: Promise<void>
   readonly stop: Promise<void>
 }
-
-export type Role<K extends RoleName> = (params: Roles[K]['params'], control: RoleControl) => Promise<Roles[K]['result']>
 
 /** The time before anything is counted: code gets compiled, connections get up to speed. */
 export const WARM_UP_MS = 1_500

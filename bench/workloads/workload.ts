@@ -4,7 +4,7 @@ import type { BenchCluster } from '../cluster.ts'
 import { sleep } from '../figures.ts'
 import type { BenchOptions } from '../options.ts'
 import { RoleProcess } from '../role-process.ts'
-import type { RoleName, Roles } from '../roles/role.ts'
+import type { RoleName, Roles } from '../roles/roles.ts'
 import { cpuSeconds, diskFlushes, machineTime } from '../system.ts'
 
 /** One row of the results: a workload at one size or kind, and the figures of each of its runs. */

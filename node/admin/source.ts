@@ -4,7 +4,7 @@
  *
  * Never: behaviour. All of it is a reading of one moment, copied out of the node.
  */
-import type { Role } from '../../raft/ports.ts'
+import type { Role } from '../../raft/index.ts'
 
 export interface Verdict {
   readonly ok: boolean
