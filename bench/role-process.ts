@@ -3,7 +3,8 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { profileDirectory } from './cluster.ts'
 import type { BenchOptions } from './options.ts'
-import type { FromRole, RoleName, Roles, ToRole } from './roles/roles.ts'
+import type { FromRole, ToRole } from './roles/main.ts'
+import type { RoleName, Roles } from './roles/roles.ts'
 
 const program = fileURLToPath(new URL('./roles/main.ts', import.meta.url))
 const READY_TIMEOUT_MS = 30_000

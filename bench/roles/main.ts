@@ -5,9 +5,13 @@ import { publisher } from './publisher.ts'
 import { requester } from './requester.ts'
 import { responder } from './responder.ts'
 import type { RoleControl } from './role.ts'
-import type { FromRole, Role, RoleName, ToRole } from './roles.ts'
+import type { Role, RoleName } from './roles.ts'
 
 const roles: { readonly [K in RoleName]: Role<K> } = { publisher, consumer, requester, responder, failoverPublisher }
+
+/** Messages of the IPC channel. */
+export type FromRole = { readonly ready: true } | { readonly result: unknown } | { readonly error: string }
+export type ToRole = 'go' | 'stop'
 
 function tell(message: FromRole): Promise<void> {
   return new Promise((resolve) => process.send!(message, () => resolve()))

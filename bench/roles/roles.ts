@@ -1,4 +1,4 @@
-/** The roles by name, and what crosses the border between the benchmark and the process of a role. */
+/** The roles by name, with what goes into each and what comes out. */
 import type { ConsumerParams, ConsumerResult } from './consumer.ts'
 import type { FailoverParams, FailoverResult } from './failover-publisher.ts'
 import type { PublisherParams, PublisherResult } from './publisher.ts'
@@ -17,7 +17,3 @@ export interface Roles {
 export type RoleName = keyof Roles
 
 export type Role<K extends RoleName> = (params: Roles[K]['params'], control: RoleControl) => Promise<Roles[K]['result']>
-
-/** Messages of the IPC channel. */
-export type FromRole = { readonly ready: true } | { readonly result: unknown } | { readonly error: string }
-export type ToRole = 'go' | 'stop'

@@ -14,7 +14,7 @@ export interface SessionOptions {
 const defaultServers = ['ws://127.0.0.1:7101', 'ws://127.0.0.1:7102', 'ws://127.0.0.1:7103']
 
 /** A person is waiting: say so soon when nobody answers. */
-const CONNECT_TIMEOUT_MS = 5_000
+const CONNECT_TIMEOUT_MS = 3_000
 
 export function addSessionOptions(command: Command): Command {
   return command
