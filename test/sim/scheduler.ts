@@ -23,25 +23,25 @@ function microtasksDrained(): Promise<void> {
 }
 
 export class Scheduler {
-  private readonly heap: Event[] = []
-  private arrivals = 0
-  private time = 0
-  private executed = 0
+  readonly #heap: Event[] = []
+  #arrivals = 0
+  #time = 0
+  #executed = 0
 
   /** Milliseconds since the run began. */
   now(): number {
-    return this.time
+    return this.#time
   }
 
   /** How many events have run. */
   get steps(): number {
-    return this.executed
+    return this.#executed
   }
 
   /** Runs `callback` after `ms`; the returned function cancels. Events of equal time run in the order of their calls. */
   after(ms: number, callback: () => void): () => void {
-    const event: Event = { time: this.time + Math.max(0, ms), order: this.arrivals++, run: callback }
-    this.push(event)
+    const event: Event = { time: this.#time + Math.max(0, ms), order: this.#arrivals++, run: callback }
+    this.#push(event)
     return () => {
       event.run = undefined
     }
@@ -53,22 +53,22 @@ export class Scheduler {
    */
   async runUntil(time: number, afterEach: () => void, stop: () => boolean = () => false): Promise<void> {
     for (;;) {
-      const event = this.heap[0]
+      const event = this.#heap[0]
       if (event === undefined || event.time > time) break
-      this.pop()
+      this.#pop()
       if (event.run === undefined) continue
-      this.time = event.time
-      this.executed++
+      this.#time = event.time
+      this.#executed++
       event.run()
       await microtasksDrained()
       afterEach()
       if (stop()) return
     }
-    this.time = Math.max(this.time, time)
+    this.#time = Math.max(this.#time, time)
   }
 
-  private push(event: Event): void {
-    const heap = this.heap
+  #push(event: Event): void {
+    const heap = this.#heap
     let at = heap.length
     while (at > 0) {
       const parent = (at - 1) >> 1
@@ -79,8 +79,8 @@ export class Scheduler {
     heap[at] = event
   }
 
-  private pop(): void {
-    const heap = this.heap
+  #pop(): void {
+    const heap = this.#heap
     const last = heap.pop() as Event
     const size = heap.length
     if (size === 0) return

@@ -1,0 +1,141 @@
+/**
+ * What one node's log must hold, told from outside: every append that the driver hands to storage passes here, so the model
+ * knows what is held, what of it is synced, and what a crash may therefore leave.
+ *
+ * Never: looks into the storage. It believes the port's own promise, that a resolved append is durable, and holds recovery to it.
+ */
+import type { Entry, HardState, LogIndex, LogStorage, NodeId, RecoveredLog, Term } from '../../raft/index.ts'
+import { Violation } from './violation.ts'
+
+type Batch = Parameters<LogStorage['append']>[0]
+
+const noHardState: HardState = { term: 0, vote: '', commit: 0 }
+
+/** FNV-1a over type and data. */
+export function contentHash(entry: Entry): number {
+  let hash = 0x811c9dc5 ^ entry.type
+  const { data } = entry
+  for (let i = 0; i < data.length; i++) hash = Math.imul(hash ^ (data[i] as number), 0x01000193)
+  return hash
+}
+
+/** A log and a hard state as plain columns. The entry at `index` is in row `index - 1`. */
+export class LogView {
+  readonly terms: Term[] = []
+  readonly hashes: number[] = []
+  hardState: HardState = noHardState
+
+  get lastIndex(): LogIndex {
+    return this.terms.length
+  }
+
+  /** 0 before the log, undefined beyond it. */
+  termAt(index: LogIndex): Term | undefined {
+    return index === 0 ? 0 : this.terms[index - 1]
+  }
+
+  put(entry: Entry, hash: number): void {
+    this.terms.length = entry.index - 1
+    this.hashes.length = entry.index - 1
+    this.terms.push(entry.term)
+    this.hashes.push(hash)
+  }
+
+  equals(recovered: RecoveredLog): boolean {
+    const { hardState, lastIndex, termRuns } = recovered
+    if (lastIndex !== this.lastIndex) return false
+    const { term, vote, commit } = this.hardState
+    if (hardState.term !== term || hardState.vote !== vote || hardState.commit !== commit) return false
+    return termRuns.every((run, at) => {
+      const end = (termRuns[at + 1]?.firstIndex ?? lastIndex + 1) - 1
+      return this.terms[run.firstIndex - 1] === run.term && this.terms[end - 1] === run.term
+    })
+  }
+}
+
+export class LogModel {
+  readonly id: NodeId
+  /** Everything that was appended, synced or not. */
+  readonly held = new LogView()
+  /** What storage has said is synced. */
+  readonly synced = new LogView()
+  /** Every vote that is synced, by term. */
+  readonly syncedVotes = new Map<Term, NodeId>()
+  /** How often entries were cut off. */
+  cuts = 0
+  readonly #unsynced: { readonly batch: Batch; readonly hashes: readonly number[] }[] = []
+
+  constructor(id: NodeId) {
+    this.id = id
+  }
+
+  appended(batch: Batch, hashes: readonly number[]): void {
+    this.#unsynced.push({ batch, hashes })
+    if (batch.hardState !== undefined) this.held.hardState = batch.hardState
+    const first = batch.entries[0]
+    if (first !== undefined && first.index <= this.held.lastIndex) this.cuts++
+    batch.entries.forEach((entry, at) => {
+      this.held.put(entry, hashes[at] as number)
+    })
+  }
+
+  /** The oldest unsynced append is durable. */
+  resolved(): void {
+    const { batch, hashes } = this.#unsynced.shift() as { batch: Batch; hashes: readonly number[] }
+    if (batch.hardState !== undefined) this.#syncHardState(batch.hardState)
+    batch.entries.forEach((entry, at) => {
+      this.synced.put(entry, hashes[at] as number)
+    })
+  }
+
+  /**
+   * The process came back and found this. It must be what was synced, followed by a prefix of the records that were not:
+   * anything less was promised and lost, anything else was never written.
+   */
+  recovered(found: RecoveredLog): void {
+    if (!this.#matchPrefix(found)) {
+      const { hardState, lastIndex } = this.synced
+      throw new Violation(
+        'recovery keeps what was synced',
+        `${this.id} synced ${JSON.stringify(hardState)} and ${lastIndex} entries, ` +
+          `found ${JSON.stringify(found.hardState)} and ${found.lastIndex} entries in ${JSON.stringify(found.termRuns)}`,
+      )
+    }
+    this.#unsynced.length = 0
+    this.held.hardState = this.synced.hardState
+    this.held.terms.splice(0, this.held.lastIndex, ...this.synced.terms)
+    this.held.hashes.splice(0, this.held.hashes.length, ...this.synced.hashes)
+  }
+
+  /** The directory was emptied: whoever comes back is somebody else. */
+  wiped(): void {
+    this.#unsynced.length = 0
+    this.syncedVotes.clear()
+    for (const view of [this.held, this.synced]) {
+      view.terms.length = 0
+      view.hashes.length = 0
+      view.hardState = noHardState
+    }
+  }
+
+  /** Moves unsynced records to `synced`, one by one, until it equals what was found. */
+  #matchPrefix(found: RecoveredLog): boolean {
+    if (this.synced.equals(found)) return true
+    for (const { batch, hashes } of this.#unsynced) {
+      if (batch.hardState !== undefined) {
+        this.#syncHardState(batch.hardState)
+        if (this.synced.equals(found)) return true
+      }
+      for (const [at, entry] of batch.entries.entries()) {
+        this.synced.put(entry, hashes[at] as number)
+        if (this.synced.equals(found)) return true
+      }
+    }
+    return false
+  }
+
+  #syncHardState(hardState: HardState): void {
+    this.synced.hardState = hardState
+    if (hardState.vote !== '') this.syncedVotes.set(hardState.term, hardState.vote)
+  }
+}

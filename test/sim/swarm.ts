@@ -1,0 +1,154 @@
+/**
+ * What kind of run a seed is. Each seed draws its own few faults with their own rates, since a run with all faults at once
+ * visits the same middling trouble again and again, while rare combinations of few faults lead far out (swarm testing).
+ *
+ * Never: anything drawn later than here, other than when and whom a fault strikes.
+ */
+import type { Random } from '../support/random.ts'
+import type { Weather } from './network.ts'
+
+/** Faults that begin at random times and last for a while. */
+export const faultKinds = [
+  'isolateOne',
+  'isolateLeader',
+  'halves',
+  'oneWay',
+  'mute',
+  'deafen',
+  'bridge',
+  'reset',
+  'storm',
+  'crashOne',
+  'crashLeader',
+  'crashMany',
+  'crashAll',
+  'pauseOne',
+  'pauseLeader',
+  'slowDisk',
+  'falseRefusal',
+  'wipeOne',
+] as const
+export type FaultKind = (typeof faultKinds)[number]
+
+export interface Fault {
+  readonly kind: FaultKind
+  /** Mean pause between two such faults. */
+  readonly everyMs: number
+  /** Mean time that one lasts. */
+  readonly lastsMs: number
+}
+
+/** Chances that a process dies at its most delicate moments. */
+export interface Ambush {
+  /** Right after it has told a vote. */
+  readonly afterVote: number
+  /** While a write is on its way to the disk. */
+  readonly duringSync: number
+  /** A leader, right after it has committed. */
+  readonly afterCommit: number
+  /** A leader, right after it was elected. */
+  readonly afterElection: number
+}
+
+export interface DiskPace {
+  /** One synced write takes this long. */
+  readonly syncMs: readonly [low: number, high: number]
+  readonly stallChance: number
+  readonly stallMs: number
+}
+
+export const fastDisk: DiskPace = { syncMs: [0.1, 0.4], stallChance: 0, stallMs: 0 }
+
+/** What is looked at in the quiet after the faults. */
+export const finaleKinds = ['none', 'rejoin', 'deafFollower', 'isolatedLeader', 'deadLeader'] as const
+export type FinaleKind = (typeof finaleKinds)[number]
+
+export interface Swarm {
+  readonly nodes: number
+  /** How long faults go on. */
+  readonly faultMs: number
+  readonly weather: Weather
+  readonly disk: DiskPace
+  readonly faults: readonly Fault[]
+  readonly ambush: Ambush
+  /** Downtime of a crashed process. */
+  readonly downMs: readonly [low: number, high: number]
+  readonly proposalsPerSecond: number
+  /** Proposals of one moment. */
+  readonly burstMax: number
+  readonly commandBytesMax: number
+  readonly readsPerSecond: number
+  /** Small ones make appends, windows, caches and segments end in the middle of everything. */
+  readonly appendBytesMax: number
+  readonly inflightBytesMax: number
+  readonly cacheBytesMax: number
+  readonly segmentBytes: number
+  readonly clockSkew: number
+  readonly finale: FinaleKind
+}
+
+export function drawSwarm(random: Random): Swarm {
+  const nodes = random.pick([1, 3, 3, 3, 3, 3, 3, 5, 5, 5, 5, 5])
+  return {
+    nodes,
+    faultMs: random.between(15_000, 22_000),
+    weather: drawWeather(random),
+    disk: drawDisk(random),
+    faults: drawFaults(random),
+    ambush: drawAmbush(random),
+    downMs: random.pick([[1, 30] as const, [20, 400] as const, [200, 3000] as const]),
+    proposalsPerSecond: random.pick([2, 10, 30]),
+    burstMax: random.pick([1, 3, 12]),
+    commandBytesMax: random.pick([8, 64, 600]),
+    readsPerSecond: random.pick([0, 2, 10]),
+    appendBytesMax: random.pick([1, 150, 1000, 256 * 1024]),
+    inflightBytesMax: random.pick([200, 2000, 4 * 1024 * 1024]),
+    cacheBytesMax: random.pick([500, 5000, 64 * 1024 * 1024]),
+    segmentBytes: random.pick([8, 16, 64, 256]) * 1024,
+    clockSkew: random.pick([0, 0.001, 0.05]),
+    finale: nodes === 1 ? 'none' : random.pick(finaleKinds),
+  }
+}
+
+function drawWeather(random: Random): Weather {
+  const low = random.pick([0.05, 0.3, 2])
+  return {
+    delayMs: [low, low * random.pick([1.5, 5, 20])],
+    spikeChance: random.pick([0, 0, 0.01, 0.1]),
+    spikeMs: random.pick([20, 300, 3000]),
+    dropChance: random.pick([0, 0, 0.01, 0.05, 0.2]),
+    duplicateChance: random.pick([0, 0, 0.02, 0.2]),
+    ordered: random.chance(0.5),
+  }
+}
+
+function drawDisk(random: Random): DiskPace {
+  const low = random.pick([0.05, 0.3, 2])
+  return {
+    syncMs: [low, low * random.pick([2, 10])],
+    stallChance: random.pick([0, 0, 0.01, 0.05]),
+    stallMs: random.pick([50, 500]),
+  }
+}
+
+function drawFaults(random: Random): Fault[] {
+  const wanted = 1 + random.below(5)
+  return random
+    .shuffled(faultKinds)
+    .slice(0, wanted)
+    .map((kind) => ({
+      kind,
+      everyMs: random.pick([400, 1500, 4000]),
+      lastsMs: random.pick([30, 300, 1200, 3000]),
+    }))
+}
+
+function drawAmbush(random: Random): Ambush {
+  const chance = () => random.pick([0, 0, 0, 0.02, 0.2])
+  return {
+    afterVote: chance(),
+    duringSync: random.pick([0, 0, 0, 0.0005, 0.004]),
+    afterCommit: random.pick([0, 0, 0, 0.002, 0.02]),
+    afterElection: chance(),
+  }
+}
