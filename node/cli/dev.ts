@@ -69,7 +69,7 @@ async function runCluster(options: DevCommandOptions): Promise<void> {
   try {
     await untilReady(processes, urls, stop)
     if (stop.aborted) return
-    await printSummary(urls, options)
+    await printSummary(processes, urls, options)
     await untilStopped(processes, stop)
   } finally {
     const late = (await Promise.all(processes.map((node) => node.stop()))).filter((id) => id !== undefined)
@@ -125,10 +125,16 @@ async function untilReady(
   }
 }
 
-async function printSummary(urls: readonly string[], { port, data }: DevCommandOptions): Promise<void> {
+async function printSummary(
+  processes: readonly NodeProcess[],
+  urls: readonly string[],
+  { port, data }: DevCommandOptions,
+): Promise<void> {
   const status = (await fetchAdmin(urls[0]!, '/status'))?.value as NodeStatus | undefined
   const server = port === DEFAULT_PORT ? '' : ` --server ${urls[0]}`
-  const lines = urls.map((url, i) => `  n${i + 1}  ${url}${status?.leader === `n${i + 1}` ? '  leader' : ''}`)
+  const lines = processes.map(({ id, pid }, i) => {
+    return `  ${id}  ${urls[i]}  pid ${pid}${status?.leader === id ? '  leader' : ''}`
+  })
   await printLine(`
 meshmq dev: ${urls.length === 1 ? 'one node is' : `${urls.length} nodes are`} ready, data in ${data}
 

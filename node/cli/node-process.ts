@@ -38,6 +38,10 @@ export class NodeProcess {
     })
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
   /** Resolves when the process is gone: with its id if it had to be killed. */
   async stop(): Promise<string | undefined> {
     if (this.ending !== undefined) return undefined
