@@ -14,12 +14,12 @@ import type { RaftState } from './state.ts'
 /** The election timer ran out, or the leader is known to be gone. */
 export function campaign(state: RaftState): void {
   if (!state.mayCampaign) {
-    state.resetElectionTimer()
+    state.timer.calm()
     return
   }
   state.becomePreCandidate()
   // A pre-vote for oneself promises nothing, so it needs no sync.
-  state.votes.set(state.id, { granted: true, incarnation: state.incarnation })
+  voteForSelf(state)
   requestVotes(state, true)
   concludePreVote(state)
 }
@@ -37,8 +37,13 @@ export function handleVoteResponse(state: RaftState, message: VoteResponse): boo
 
 /** This node's vote for itself is synced, so it counts (trap 4 holds for votes too). True if it wins the election. */
 export function countOwnVote(state: RaftState): boolean {
-  state.votes.set(state.id, { granted: true, incarnation: state.incarnation })
+  voteForSelf(state)
   return isElected(state)
+}
+
+function voteForSelf(state: RaftState): void {
+  const { id, incarnation } = state.self
+  state.votes.set(id, { granted: true, incarnation })
 }
 
 function concludePreVote(state: RaftState): void {
@@ -80,7 +85,7 @@ function requestVotes(state: RaftState, pre: boolean): void {
 function electors(state: RaftState): readonly Member[] {
   const { membership } = state
   if (membership === undefined) {
-    return state.memberIds.map((id) => (id === state.id ? state.self : { id, incarnation: '' }))
+    return state.memberIds.map((id) => (id === state.self.id ? state.self : { id, incarnation: '' }))
   }
   return [...membership.voters, ...membership.votersOutgoing]
 }

@@ -10,9 +10,10 @@
 import type { Message } from './message.ts'
 import type { RaftOptions } from './options.ts'
 import type { Clock, LogStorage, StateMachine, Transport } from './ports.ts'
-import { type Proposed, Raft, type RaftStatus } from './raft.ts'
+import { type Proposed, Raft } from './raft.ts'
 import { Readers, ReadUnavailable } from './readers.ts'
 import type { LoadRequest, PersistToken, Ready } from './ready.ts'
+import type { RaftStatus } from './status.ts'
 import type { Entry, LogIndex, NodeId } from './types.ts'
 
 const TICK_MS = 10
@@ -49,6 +50,8 @@ export class RaftDriver {
   readonly #readers: Readers
   /** In the order in which storage will confirm them. */
   readonly #writes: Write[] = []
+  /** Up to here entries are known to be committed. */
+  #committedIndex: LogIndex = 0
   /** Committed entries are being read back from storage; nothing else is applied meanwhile. */
   #isReading = false
   #isFlushDue = false
@@ -197,6 +200,7 @@ export class RaftDriver {
     this.#write(ready)
     for (const load of ready.loads) this.#load(load)
     for (const result of ready.reads) this.#readers.answered(result)
+    if (ready.committed !== undefined) this.#committedIndex = ready.committed.last
     if (ready.leadership !== undefined) this.#machine.onRoleChange(ready.leadership)
   }
 
@@ -233,16 +237,16 @@ export class RaftDriver {
   /** Applies what is committed, some bytes at a turn. */
   #apply(): void {
     if (this.#isReading) return
-    const { commitIndex } = this.#core
+    const last = this.#committedIndex
     let bytes = 0
-    while (this.#core.appliedIndex < commitIndex && !this.#isStopped) {
+    while (this.#core.appliedIndex < last && !this.#isStopped) {
       if (bytes >= this.#applyBytesMax) {
         this.#markDirty()
         break
       }
       const entry = this.#core.entry(this.#core.appliedIndex + 1)
       if (entry === undefined) {
-        this.#readBack(commitIndex)
+        this.#readBack(last)
         break
       }
       this.#applyEntry(entry)

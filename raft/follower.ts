@@ -26,7 +26,7 @@ export function handleAppend(state: RaftState, message: AppendRequest): void {
   takeEntries(state, message)
   const last = prevIndex + entries.length
   // Beyond `last` the logs may differ still (figure 2, AppendEntries rule 5).
-  state.commitTo(Math.min(message.commit, last))
+  log.commitTo(Math.min(message.commit, last))
   state.send(senderOf(message), { type: 'appendResponse', success: true, index: last, hintIndex: 0, hintTerm: 0 })
 }
 
@@ -55,7 +55,7 @@ function refuseAppend(state: RaftState, message: AppendRequest): void {
 
 /** A heartbeat of the current term's leader. Its answer leaves at once: it promises nothing about the disk. */
 export function handleHeartbeat(state: RaftState, message: Heartbeat): void {
-  state.commitTo(message.commit)
+  state.log.commitTo(message.commit)
   state.send(senderOf(message), { type: 'heartbeatResponse', round: message.round })
 }
 
@@ -65,12 +65,12 @@ export function refuseRead(state: RaftState, message: ReadRequest): void {
 }
 
 export function handleReadResponse(state: RaftState, message: ReadResponse): void {
-  state.readResults.push({ requestId: message.requestId, index: message.index })
+  state.outbox.reads.push({ requestId: message.requestId, index: message.index })
 }
 
 /** Asks the leader, or gives up at once if none is known. */
 export function askLeader(state: RaftState, requestId: number): void {
-  if (state.leader === undefined) state.readResults.push({ requestId, index: -1 })
+  if (state.leader === undefined) state.outbox.reads.push({ requestId, index: -1 })
   else state.send(state.address(state.leader), { type: 'readRequest', requestId })
 }
 
@@ -86,10 +86,18 @@ export function handleVoteRequest(state: RaftState, message: VoteRequest): void 
 
 function mayGrant(state: RaftState, message: VoteRequest): boolean {
   if (message.bootstrap !== undefined && !isSameBeginning(state, message.bootstrap)) return false
-  const inFuture = message.pre && message.term > state.term
-  const free = state.vote === '' && state.leader === undefined
-  if (!inFuture && !free && state.vote !== message.from) return false
+  const binds = !message.pre || message.term === state.term
+  if (binds && !isVoteFree(state, message)) return false
   return state.log.isUpToDate(message.lastIndex, message.lastTerm)
+}
+
+/**
+ * A repeated request gets the same vote again, but not in a cluster's first election: no membership tells there whether
+ * the same id still means the same incarnation, and two of them must not lead in one term (trap 19).
+ */
+function isVoteFree(state: RaftState, message: VoteRequest): boolean {
+  if (state.vote === '') return state.leader === undefined
+  return state.vote === message.from && message.bootstrap === undefined
 }
 
 /** The first election of a cluster joins only empty logs under one and the same list of members. */

@@ -17,9 +17,10 @@ export type {
 } from './message.ts'
 export { RAFT_DEFAULTS, type RaftOptions, type RaftTuning } from './options.ts'
 export type { Clock, LogStorage, RecoveredLog, Role, RoleChange, StateMachine, Transport } from './ports.ts'
-export { type PeerStatus, type Proposed, Raft, type RaftStatus } from './raft.ts'
+export { type Proposed, Raft } from './raft.ts'
 export { ReadUnavailable } from './readers.ts'
 export type { LoadRequest, PersistToken, ReadResult, Ready } from './ready.ts'
+export type { PeerStatus, RaftStatus } from './status.ts'
 export {
   type Entry,
   EntryType,

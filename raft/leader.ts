@@ -23,7 +23,7 @@ const NO_DATA = new Uint8Array(0)
 export function lead(state: RaftState): void {
   const founding = state.membership === undefined ? foundingMembership(state) : undefined
   state.becomeLeader()
-  state.heartbeatElapsed = 0
+  state.heartbeatElapsedTicks = 0
   state.uncommittedBytes = 0
   const nextIndex = state.log.lastIndex + 1
   state.leadIndex = nextIndex
@@ -50,11 +50,11 @@ export function tickLeader(state: RaftState): void {
     state.becomeFollower(state.term)
     return
   }
-  if (++state.heartbeatElapsed >= state.tuning.heartbeatTicks) sendHeartbeats(state)
+  if (++state.heartbeatElapsedTicks >= state.tuning.heartbeatTicks) sendHeartbeats(state)
 }
 
 function sendHeartbeats(state: RaftState): void {
-  state.heartbeatElapsed = 0
+  state.heartbeatElapsedTicks = 0
   const { commitIndex } = state.log
   for (const progress of state.progress.values()) {
     const commit = Math.min(progress.matchIndex, commitIndex)
@@ -75,10 +75,15 @@ function quorumOf(state: RaftState, own: number, reachedBy: (progress: Progress)
 
 // ---- proposals and commits
 
-/** The new entry's index; undefined when too much is uncommitted already (trap 44). One entry is always let in. */
+/**
+ * The new entry's index; undefined when too much is uncommitted already, or when the own disk is so far behind the others
+ * that the unsynced fill the memory (trap 44). An entry is let in, whatever its size, when nothing else is uncommitted.
+ */
 export function proposeCommand(state: RaftState, data: Uint8Array): LogIndex | undefined {
-  const { uncommittedBytes, tuning } = state
-  if (uncommittedBytes > 0 && uncommittedBytes + data.length > tuning.uncommittedBytesMax) return undefined
+  const { uncommittedBytes, log } = state
+  const { uncommittedBytesMax, cacheBytesMax } = state.tuning
+  if (uncommittedBytes > 0 && uncommittedBytes + data.length > uncommittedBytesMax) return undefined
+  if (log.memoryBytes > 2 * cacheBytesMax + uncommittedBytesMax) return undefined
   return state.appendOwn(EntryType.command, data)
 }
 
@@ -87,7 +92,9 @@ export function advanceCommit(state: RaftState): void {
   const { log } = state
   const index = quorumOf(state, log.persistedIndex, (progress) => progress.matchIndex)
   if (index <= log.commitIndex || index < state.leadIndex) return
-  state.commitTo(index)
+  const firstOwn = Math.max(log.commitIndex + 1, state.leadIndex)
+  for (let at = firstOwn; at <= index; at++) state.uncommittedBytes -= entryBytes(log.entry(at)!)
+  log.commitTo(index)
   state.replicationDue = true
 }
 
@@ -118,7 +125,12 @@ function replicateTo(state: RaftState, progress: Progress): void {
 function requestLoad(state: RaftState, progress: Progress): void {
   progress.loading = true
   const { id } = progress.member
-  state.loads.push({ peer: id, term: state.term, from: progress.nextIndex, bytesMax: state.tuning.appendBytesMax })
+  state.outbox.loads.push({
+    peer: id,
+    term: state.term,
+    from: progress.nextIndex,
+    bytesMax: state.tuning.appendBytesMax,
+  })
 }
 
 /** The driver has read what requestLoad() asked for. */
@@ -196,7 +208,7 @@ export function handleReadRequest(state: RaftState, message: ReadRequest): void 
 
 /** `from` undefined: this node itself. */
 export function askRead(state: RaftState, requestId: number, from: Member | undefined): void {
-  const ask = { requestId, from: from?.id, fromIncarnation: from?.incarnation ?? '' }
+  const ask = { requestId, from }
   if (!state.reads.ask(ask)) state.answerRead(ask, -1)
 }
 

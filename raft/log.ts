@@ -204,10 +204,14 @@ export class RaftLog {
     this.#evict()
   }
 
-  /** Drops the oldest entries of a full cache, but none that is still to be synced or applied. */
+  /**
+   * Drops the oldest entries of a full cache, but none that is still to be synced or committed. Those still to be applied
+   * are kept as long as there is room for twice as much; then the driver has to read them back.
+   */
   #evict(): void {
     if (this.#memoryBytes <= this.#memoryBytesMax) return
-    const droppable = Math.min(this.#persistedIndex, this.#appliedIndex) + 1 - this.#memoryFirst
+    const wanted = this.#memoryBytes > 2 * this.#memoryBytesMax ? this.#commitIndex : this.#appliedIndex
+    const droppable = Math.min(this.#persistedIndex, wanted) + 1 - this.#memoryFirst
     let count = 0
     while (count < droppable && this.#memoryBytes > this.#memoryBytesMax * EVICT_TO) {
       this.#memoryBytes -= entryBytes(this.#entries[count]!)

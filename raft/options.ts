@@ -14,7 +14,7 @@ export interface RaftTuning {
   readonly appendBytesMax: number
   /** Unanswered data per peer, beyond which the leader waits (trap 13). */
   readonly inflightBytesMax: number
-  /** Entries kept in memory for slow peers and readers. Those not yet synced or applied are kept beyond it. */
+  /** Entries kept in memory for slow peers and readers; up to twice as much while they are not applied. */
   readonly cacheBytesMax: number
   /** Data of a leader's uncommitted entries, beyond which it refuses proposals (trap 44). */
   readonly uncommittedBytesMax: number

@@ -9,43 +9,19 @@
 import { campaign, countOwnVote, handleVoteResponse } from './candidate.ts'
 import * as follower from './follower.ts'
 import * as leader from './leader.ts'
-import { isImpostor, type Membership } from './membership.ts'
+import { isImpostor } from './membership.ts'
 import type { Message } from './message.ts'
 import type { RaftOptions } from './options.ts'
-import type { Role, RoleChange } from './ports.ts'
+import type { RoleChange } from './ports.ts'
 import type { LoadRequest, PersistToken, Ready } from './ready.ts'
 import { RaftState } from './state.ts'
+import type { RaftStatus } from './status.ts'
 import type { Entry, HardState, LogIndex, NodeId, Term } from './types.ts'
 
 /** Where a proposal was put. It is committed if an entry of this index *and* this term is applied (trap 47). */
 export interface Proposed {
   readonly term: Term
   readonly index: LogIndex
-}
-
-export interface PeerStatus {
-  readonly id: NodeId
-  readonly matchIndex: LogIndex
-  readonly mode: 'probe' | 'replicate'
-}
-
-export interface RaftStatus {
-  readonly role: Role
-  readonly term: Term
-  readonly leader: NodeId | undefined
-  readonly established: boolean
-  readonly commitIndex: LogIndex
-  readonly appliedIndex: LogIndex
-  readonly lastIndex: LogIndex
-  readonly persistedIndex: LogIndex
-  /** Undefined until the cluster is founded and this node holds its first entry. */
-  readonly membership: Membership | undefined
-  /** False for an emptied directory under a known id, and for learners. */
-  readonly isVoter: boolean
-  /** Elections this node stood in since it started. */
-  readonly elections: number
-  /** What a leader knows of its peers; empty on others. */
-  readonly peers: readonly PeerStatus[]
 }
 
 export class Raft {
@@ -79,8 +55,9 @@ export class Raft {
 
   /** '' is accepted only from those who cannot know better: candidates of a cluster's first election. */
   #isForUs(message: Message): boolean {
-    if (message.to !== this.#state.id) return false
-    if (message.toIncarnation === this.#state.incarnation) return true
+    const { id, incarnation } = this.#state.self
+    if (message.to !== id || message.from === id) return false
+    if (message.toIncarnation === incarnation) return true
     return message.toIncarnation === '' && message.type === 'voteRequest' && message.bootstrap !== undefined
   }
 
@@ -139,7 +116,7 @@ export class Raft {
     const state = this.#state
     state.ticks++
     if (state.role === 'leader') leader.tickLeader(state)
-    else if (++state.electionElapsed >= state.electionTimeout) campaign(state)
+    else if (state.timer.tick()) campaign(state)
   }
 
   /** Undefined: refused without effect, since this node does not lead or too much is uncommitted. Keeps `data`. */
@@ -166,7 +143,7 @@ export class Raft {
   peerDown(id: NodeId): void {
     const state = this.#state
     if (state.role === 'leader') leader.restartPeer(state, id)
-    else if (state.leader === id) state.hastenElection()
+    else if (state.leader === id) state.forgetLeader()
   }
 
   /** A link to the peer is open (again): what was sent before may not have arrived. */
@@ -200,10 +177,7 @@ export class Raft {
     const state = this.#state
     const { log } = state
     return (
-      state.messages.length > 0 ||
-      state.messagesAfterSync.length > 0 ||
-      state.readResults.length > 0 ||
-      state.loads.length > 0 ||
+      !state.outbox.isEmpty ||
       log.handedIndex < log.lastIndex ||
       log.commitIndex > this.#handedCommit ||
       this.#isVoteUnsaved ||
@@ -223,22 +197,14 @@ export class Raft {
     const hardState = this.#takeHardState(entries.length > 0)
     const { term, log } = state
     const hasWrite = hardState !== undefined || entries.length > 0
-    const ready: Ready = {
+    return {
       hardState,
       entries,
       token: hasWrite ? { term, lastIndex: log.lastIndex, lastTerm: log.lastTerm } : undefined,
-      messages: state.messages,
-      messagesAfterSync: state.messagesAfterSync,
+      ...state.outbox.take(),
       committed: this.#takeCommitted(),
-      reads: state.readResults,
-      loads: state.loads,
       leadership: this.#takeRole(),
     }
-    state.messages = []
-    state.messagesAfterSync = []
-    state.readResults = []
-    state.loads = []
-    return ready
   }
 
   get #isVoteUnsaved(): boolean {

@@ -7,7 +7,8 @@
  *
  * Never: sends; state.ts delivers the answers.
  */
-import type { Incarnation, LogIndex, NodeId } from './types.ts'
+import type { Member } from './membership.ts'
+import type { LogIndex } from './types.ts'
 
 /** Beyond so many open questions the leader answers "ask again". */
 const OPEN_READS_MAX = 10_000
@@ -15,8 +16,7 @@ const OPEN_READS_MAX = 10_000
 /** Who wants to know. `from` is undefined for the leader's own node. */
 export interface ReadAsk {
   readonly requestId: number
-  readonly from: NodeId | undefined
-  readonly fromIncarnation: Incarnation
+  readonly from: Member | undefined
 }
 
 interface Round {
