@@ -31,7 +31,7 @@ const manifest = JSON.parse(readText('package.json')) as {
 const doors = packageDoors()
 /** Started by name, not imported: by package.json's scripts, by .ci/run, by a person (the examples) or by the packaging check. */
 const mains = [...sources.keys()].filter((file) => isStarted(file) || /^(examples|test\/packaging)\//.test(file))
-const documents = ['README.md', 'CHANGELOG.md', ...markdownIn('docs')]
+const documents = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...markdownIn('docs')]
 
 /** The sources behind `exports` and `bin`. */
 function packageDoors(): string[] {
