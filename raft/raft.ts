@@ -269,7 +269,10 @@ export class Raft {
     const state = this.#state
     const { commitIndex, appliedIndex, lastIndex, persistedIndex } = state.log
     return {
-      ...this.#roleNow(),
+      role: state.role,
+      term: state.term,
+      leader: state.leader,
+      established: state.isEstablished,
       commitIndex,
       appliedIndex,
       lastIndex,
