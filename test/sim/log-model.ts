@@ -56,9 +56,11 @@ export class LogView {
 export class LogModel {
   readonly id: NodeId
   /** Everything that was appended, synced or not. */
-  readonly held = new LogView()
+  held = new LogView()
   /** What storage has said is synced. */
-  readonly synced = new LogView()
+  synced = new LogView()
+  /** What was synced by the incarnation before a wipe. Its promises may still be under way, and hold: nobody replaced it. */
+  former = new LogView()
   /** Every vote that is synced, by term. */
   readonly syncedVotes = new Map<Term, NodeId>()
   /** How often entries were cut off. */
@@ -111,11 +113,9 @@ export class LogModel {
   wiped(): void {
     this.#unsynced.length = 0
     this.syncedVotes.clear()
-    for (const view of [this.held, this.synced]) {
-      view.terms.length = 0
-      view.hashes.length = 0
-      view.hardState = noHardState
-    }
+    this.former = this.synced
+    this.held = new LogView()
+    this.synced = new LogView()
   }
 
   /** Moves unsynced records to `synced`, one by one, until it equals what was found. */

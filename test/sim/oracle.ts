@@ -128,8 +128,9 @@ export class Oracle {
     const model = this.model(from)
     if (message.type === 'voteResponse' && message.granted && !message.pre) {
       this.#tellVote(from, message.fromIncarnation, term, to)
+      // A later term on the disk protects the vote as well: nobody can be voted for in this one any more.
       check(
-        model.syncedVotes.get(term) === to,
+        model.syncedVotes.get(term) === to || model.synced.hardState.term > term,
         'a vote is synced before it is told',
         () => `${from} told ${to} of its vote in term ${term}, synced is '${model.syncedVotes.get(term) ?? ''}'`,
       )
@@ -213,7 +214,9 @@ export class Oracle {
 
   #checkSynced(index: LogIndex, term: Term, what: () => string): void {
     let synced = 0
-    for (const model of this.models.values()) if (model.synced.termAt(index) === term) synced++
+    for (const { synced: now, former } of this.models.values()) {
+      if (now.termAt(index) === term || former.termAt(index) === term) synced++
+    }
     check(
       synced >= this.#majority,
       'what is committed is synced on a majority',
