@@ -6,6 +6,7 @@
  */
 import {
   type Clock,
+  decodeMembership,
   type Entry,
   EntryType,
   type GroupId,
@@ -39,6 +40,8 @@ export interface GroupOptions {
   readonly onRole: (change: RoleChange) => void
   /** This life of the node is entered in the log: clients may be served. */
   readonly onRegistered: () => void
+  /** The log names the cluster; told at each start, once the entry is applied. */
+  readonly onFounded: (clusterId: string) => void
   readonly onFatal: (error: unknown) => void
 }
 
@@ -148,6 +151,8 @@ export class Group {
       }
       if (!this.#registered) this.#register()
       this.#proposer.watchTimers(this.machine.nextTimerMs())
+    } else if (entry.type === EntryType.membership) {
+      this.#options.onFounded(decodeMembership(entry.data).clusterId)
     }
     this.#proposer.retry()
   }

@@ -3,10 +3,8 @@
  * is wired together; nothing but the doors (index.ts, cli/) imports it.
  */
 
-import { mkdir } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { nanoid } from 'nanoid'
 import type { GroupId, RoleChange } from '../raft/index.ts'
@@ -24,9 +22,8 @@ import { Group } from './group.ts'
 import { Mesh } from './peers/mesh.ts'
 import type { Boot, Effect } from './queue/index.ts'
 import { NodeReport } from './report.ts'
-import { Identity } from './storage/identity.ts'
 import { nodeFiles } from './storage/node-files.ts'
-import { Wal } from './storage/wal.ts'
+import { type NodeStorage, openStorage } from './storage/open-storage.ts'
 import { Volatile } from './volatile.ts'
 
 /** The only group until there are shards; its incarnation rises if it is ever made anew. */
@@ -48,8 +45,7 @@ export class Node {
   readonly config: NodeConfig
   readonly #hooks: NodeHooks
   readonly #boot: Boot
-  readonly #identity: Identity
-  readonly #wal: Wal
+  readonly #storage: NodeStorage
   readonly #server: Server
   readonly #mesh: Mesh
   readonly #group: Group
@@ -65,47 +61,38 @@ export class Node {
   static async start(options: NodeOptions, hooks: NodeHooks = {}): Promise<Node> {
     const config = parseNodeOptions(options)
     const metrics = new NodeMetrics()
-    await mkdir(config.dataDir, { recursive: true })
-    const identity = await Identity.open({
-      directory: join(config.dataDir, 'identity'),
+    let node: Node | undefined
+    const storage = await openStorage({
+      files: nodeFiles,
+      dataDir: config.dataDir,
       nodeId: config.id,
       mintIncarnation: nanoid,
       wallNow: Date.now,
+      clock: systemClock,
+      onSync: (durationMs) => metrics.observeSync(durationMs / 1000),
+      onFailure: (error) => {
+        if (node !== undefined) node.#fail(error)
+      },
     })
-    let node: Node | undefined
+    node = new Node(config, hooks, storage, metrics)
     try {
-      const wal = await Wal.open({
-        files: nodeFiles,
-        directory: join(config.dataDir, 'wal'),
-        identity: { nodeId: config.id, incarnation: identity.incarnation },
-        clock: systemClock,
-        onSync: (durationMs) => metrics.observeSync(durationMs / 1000),
-      })
-      const bootId = await identity.nextBootId()
-      node = new Node(config, hooks, { node: config.id, bootId }, identity, wal, metrics)
       await node.#listen()
     } catch (error) {
-      await (node?.stop() ?? identity.close())
+      await node.stop()
       throw error
     }
     node.#begin()
     return node
   }
 
-  private constructor(
-    config: NodeConfig,
-    hooks: NodeHooks,
-    boot: Boot,
-    identity: Identity,
-    wal: Wal,
-    metrics: NodeMetrics,
-  ) {
+  private constructor(config: NodeConfig, hooks: NodeHooks, storage: NodeStorage, metrics: NodeMetrics) {
     this.config = config
     this.#hooks = hooks
+    this.#storage = storage
+    const { incarnation } = storage.identity
+    const boot = { node: config.id, bootId: storage.bootId }
     this.#boot = boot
-    this.#identity = identity
-    this.#wal = wal
-    const self = { ...boot, incarnation: identity.incarnation }
+    const self = { ...boot, incarnation }
     const fatal = (error: unknown) => this.#fail(error)
     this.#mesh = new Mesh(
       {
@@ -136,8 +123,8 @@ export class Node {
       group: GROUP,
       config,
       boot,
-      incarnation: identity.incarnation,
-      storage: wal.group(GROUP),
+      incarnation,
+      storage: storage.wal.group(GROUP),
       clock: systemClock,
       wallNow: Date.now,
       mintClusterId: nanoid,
@@ -147,7 +134,8 @@ export class Node {
       onEffect: (effect) => this.#perform(effect),
       onFull: (full) => this.#gateway.throttle(full),
       onRole: (change) => this.#roleChanged(change),
-      onRegistered: () => this.#gateway.open(),
+      onRegistered: () => this.#readinessChanged(),
+      onFounded: (clusterId) => void storage.identity.setClusterId(clusterId).catch(fatal),
       onFatal: fatal,
     })
     const barrier = () => this.#group.driver.readIndex(BARRIER_MS)
@@ -176,7 +164,7 @@ export class Node {
     this.#report = new NodeReport({
       config,
       boot,
-      incarnation: identity.incarnation,
+      incarnation,
       groupId: GROUP,
       group: this.#group,
       gateway: this.#gateway,
@@ -253,19 +241,21 @@ export class Node {
       return
     }
     this.#gateway.perform(effect)
-    if (this.#group.ready) this.#wake()
   }
 
   #roleChanged({ leader, role, term, established }: RoleChange): void {
     this.config.logger.info('role', { role, term, leader, established })
     clearTimeout(this.#leaderless)
-    if (leader !== undefined) {
-      if (this.#group.ready) this.#gateway.open()
-    } else {
-      this.#leaderless = setTimeout(() => {
-        this.#gateway.shut('NoQuorum', 'this node has no leader')
-      }, this.config.leaderlessCloseMs)
+    if (leader === undefined) {
+      const shut = () => this.#gateway.shut('NoQuorum', 'this node has no leader')
+      this.#leaderless = setTimeout(shut, this.config.leaderlessCloseMs)
     }
+    this.#readinessChanged()
+  }
+
+  #readinessChanged(): void {
+    if (!this.#group.ready) return
+    this.#gateway.open()
     this.#wake()
   }
 
@@ -285,14 +275,13 @@ export class Node {
   async #close(): Promise<void> {
     clearTimeout(this.#leaderless)
     this.#gateway.shut('Connection', 'the node stops')
+    await this.#gateway.stop()
     this.#group.stop()
     this.#volatile.stop()
     this.#mesh.stop()
-    this.#gateway.stop()
     this.#wake()
     this.#server.closeAllConnections()
     await new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    await this.#wal.close()
-    await this.#identity.close()
+    await this.#storage.close()
   }
 }

@@ -91,9 +91,10 @@ export class Gateway {
     for (const socket of this.#sockets) fault(socket, code, message)
   }
 
-  stop(): void {
+  /** After `shut`: resolves when every socket is closed, in an orderly way or, after a moment, at once. */
+  async stop(): Promise<void> {
     clearInterval(this.#heartbeats)
-    for (const client of this.#server.clients) client.terminate()
+    await Promise.all([...this.#sockets].map((socket) => new Promise<void>((closed) => socket.onClose(closed))))
   }
 
   /** While the router is full, clients are not read: their own buffers, then their callers, wait. */

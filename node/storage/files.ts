@@ -22,6 +22,7 @@ export interface Files {
   open(path: string, options?: { readonly create?: boolean }): Promise<File>
   /** Names in a directory, sorted; rejects when there is none. */
   list(directory: string): Promise<string[]>
+  /** Without effect if it is there already. */
   makeDirectory(path: string): Promise<void>
   rename(from: string, to: string): Promise<void>
   remove(path: string): Promise<void>

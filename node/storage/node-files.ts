@@ -90,7 +90,10 @@ export const nodeFiles: Files = {
   },
 
   async makeDirectory(path) {
-    await mkdir(path, { mode: 0o750 })
+    // Another node of the same service may have made a common parent meanwhile.
+    await mkdir(path, { mode: 0o750 }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
   },
 
   rename,
