@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream'
 import { nanoid } from 'nanoid'
 import type { GroupId, RoleChange } from '../raft/index.ts'
 import { MeshError } from '../wire/errors.ts'
-import { formatHostPort } from './address.ts'
+import { formatHostPort, type HostPort } from './address.ts'
 import { createAdminHandler } from './admin/http.ts'
 import { NodeMetrics } from './admin/metrics.ts'
 import type { NodeStatus } from './admin/source.ts'
@@ -22,6 +22,7 @@ import { Group } from './group.ts'
 import { Mesh } from './peers/mesh.ts'
 import type { Boot, Effect } from './queue/index.ts'
 import { NodeReport } from './report.ts'
+import type { FrameSocket } from './socket.ts'
 import { nodeFiles } from './storage/node-files.ts'
 import { type NodeStorage, openStorage } from './storage/open-storage.ts'
 import { Volatile } from './volatile.ts'
@@ -33,17 +34,14 @@ const PEER_PING_MS = 2_000
 /** A ReadIndex that a majority does not confirm in this time fails. Milliseconds. */
 const BARRIER_MS = 5_000
 
-export interface NodeHooks {
-  /**
-   * The node met a failed disk, damage or a broken invariant and has stopped: what it acknowledged is safe, but it cannot go
-   * on. Without this hook the error is thrown uncaught, which ends the process.
-   */
-  readonly onFatal?: (error: Error) => void
-}
-
 export class Node {
   readonly config: NodeConfig
-  readonly #hooks: NodeHooks
+  /**
+   * Rejects when the node met a failed disk, damage or a broken invariant and has stopped itself: what it acknowledged is safe,
+   * but it cannot go on. Where nobody handles the rejection it ends the process, as it should. Never resolves.
+   */
+  readonly failed: Promise<never>
+  readonly #rejectFailed: (error: Error) => void
   readonly #boot: Boot
   readonly #storage: NodeStorage
   readonly #server: Server
@@ -58,7 +56,7 @@ export class Node {
   #stopped: Promise<void> | undefined
 
   /** Resolves once the node listens. Rejects with MeshError when the options, the directory or the port will not do. */
-  static async start(options: NodeOptions, hooks: NodeHooks = {}): Promise<Node> {
+  static async start(options: NodeOptions): Promise<Node> {
     const config = parseNodeOptions(options)
     const metrics = new NodeMetrics()
     let node: Node | undefined
@@ -74,7 +72,7 @@ export class Node {
         if (node !== undefined) node.#fail(error)
       },
     })
-    node = new Node(config, hooks, storage, metrics)
+    node = new Node(config, storage, metrics)
     try {
       await node.#listen()
     } catch (error) {
@@ -85,9 +83,13 @@ export class Node {
     return node
   }
 
-  private constructor(config: NodeConfig, hooks: NodeHooks, storage: NodeStorage, metrics: NodeMetrics) {
+  private constructor(config: NodeConfig, storage: NodeStorage, metrics: NodeMetrics) {
     this.config = config
-    this.#hooks = hooks
+    let rejectFailed: (error: Error) => void = () => {}
+    this.failed = new Promise<never>((_, reject) => {
+      rejectFailed = reject
+    })
+    this.#rejectFailed = rejectFailed
     this.#storage = storage
     const { incarnation } = storage.identity
     const boot = { node: config.id, bootId: storage.bootId }
@@ -179,9 +181,9 @@ export class Node {
   }
 
   /** Where it listens, with the port that it got. */
-  get address(): string {
+  get address(): HostPort {
     const { port } = this.#server.address() as AddressInfo
-    return formatHostPort({ host: this.config.listen.host, port })
+    return { host: this.config.listen.host, port }
   }
 
   status(wants?: { readonly stateHash?: boolean }): NodeStatus {
@@ -197,9 +199,9 @@ export class Node {
     }
   }
 
-  /** A socket to this node without TCP. */
-  get gateway(): Gateway {
-    return this.#gateway
+  /** Serves a client at the other end of a socket within the process. */
+  adopt(socket: FrameSocket): void {
+    this.#gateway.adopt(socket)
   }
 
   /** Sends clients elsewhere, leaves the mesh, closes the log. Idempotent. */
@@ -268,8 +270,7 @@ export class Node {
     this.#failure = error instanceof Error ? error : new Error(String(error))
     this.config.logger.error('the node stops itself', { error: this.#failure })
     void this.stop()
-    if (this.#hooks.onFatal === undefined) throw this.#failure
-    this.#hooks.onFatal(this.#failure)
+    this.#rejectFailed(this.#failure)
   }
 
   async #close(): Promise<void> {

@@ -77,7 +77,32 @@ export class Gateway {
     if (origin !== undefined && !isAllowedOrigin(origin, config.origins)) return refuse(socket, '403 Forbidden')
     if (this.#sockets.size >= config.connectionsMax) return refuse(socket, '503 Service Unavailable')
     if (!(socket instanceof NetSocket)) return refuse(socket, '400 Bad Request')
-    this.#server.handleUpgrade(request, socket, head, (accepted) => this.#greet(new WebFrameSocket(accepted, socket)))
+    this.#server.handleUpgrade(request, socket, head, (accepted) => this.adopt(new WebFrameSocket(accepted, socket)))
+  }
+
+  /** A socket of a client that has just opened: waits for its hello. */
+  adopt(socket: FrameSocket): void {
+    const { config } = this.#options
+    this.#sockets.add(socket)
+    if (this.#closed !== undefined) fault(socket, this.#closed.code, this.#closed.message)
+    const timer = setTimeout(() => fault(socket, 'Timeout', 'no hello came'), config.handshakeTimeoutMs)
+    socket.onClose(() => {
+      clearTimeout(timer)
+      this.#sockets.delete(socket)
+    })
+    socket.fail = (error) => {
+      const known = error instanceof MeshError
+      fault(socket, known ? error.code : 'Protocol', known ? error.message : String(error))
+    }
+    socket.receive = (frame) => {
+      const hello = readHello(frame, config.tokens)
+      clearTimeout(timer)
+      socket.watch(3 * config.clientHeartbeatMs)
+      socket.receive = () => {
+        throw new MeshError('Protocol', 'nothing may follow hello before welcome')
+      }
+      this.#attach({ socket, hello })
+    }
   }
 
   /** Lets clients in (again). */
@@ -127,30 +152,6 @@ export class Gateway {
 
   #isOwn({ node, bootId }: { readonly node: string; readonly bootId: number }): boolean {
     return node === this.#options.boot.node && bootId === this.#options.boot.bootId
-  }
-
-  #greet(socket: FrameSocket): void {
-    const { config } = this.#options
-    this.#sockets.add(socket)
-    if (this.#closed !== undefined) fault(socket, this.#closed.code, this.#closed.message)
-    const timer = setTimeout(() => fault(socket, 'Timeout', 'no hello came'), config.handshakeTimeoutMs)
-    socket.onClose(() => {
-      clearTimeout(timer)
-      this.#sockets.delete(socket)
-    })
-    socket.fail = (error) => {
-      const known = error instanceof MeshError
-      fault(socket, known ? error.code : 'Protocol', known ? error.message : String(error))
-    }
-    socket.receive = (frame) => {
-      const hello = readHello(frame, config.tokens)
-      clearTimeout(timer)
-      socket.watch(3 * config.clientHeartbeatMs)
-      socket.receive = () => {
-        throw new MeshError('Protocol', 'nothing may follow hello before welcome')
-      }
-      this.#attach({ socket, hello })
-    }
   }
 
   #attach(greeting: Greeting): void {
