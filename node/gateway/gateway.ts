@@ -84,7 +84,6 @@ export class Gateway {
   adopt(socket: FrameSocket): void {
     const { config } = this.#options
     this.#sockets.add(socket)
-    if (this.#closed !== undefined) fault(socket, this.#closed.code, this.#closed.message)
     const timer = setTimeout(() => fault(socket, 'Timeout', 'no hello came'), config.handshakeTimeoutMs)
     socket.onClose(() => {
       clearTimeout(timer)
@@ -103,6 +102,8 @@ export class Gateway {
       }
       this.#attach({ socket, hello })
     }
+    // Last, since it takes the socket's ear away: a hello that is already on its way must not open a session.
+    if (this.#closed !== undefined) fault(socket, this.#closed.code, this.#closed.message)
   }
 
   /** Lets clients in (again). */
