@@ -25,6 +25,11 @@ export class Listener {
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // Only browsers say where they come from, and no page is a peer: on loopback any of them could know the default secret.
+    if (request.headers.origin !== undefined) {
+      socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+      return
+    }
     if (!(socket instanceof NetSocket)) {
       socket.destroy()
       return
