@@ -146,7 +146,11 @@ export class Gateway {
         return
       default: {
         const session = this.#sessions.get(effect.to.session)
-        if (session?.attachment.epoch === effect.to.epoch) session.perform(effect)
+        if (session?.attachment.epoch !== effect.to.epoch) return
+        // The machine could not read the frame, nor will it ever: what came behind it has nothing to follow.
+        if (effect.type === 'outcome' && effect.outcome.code === 'Protocol') {
+          fault(session.socket, 'Protocol', effect.outcome.message ?? 'a frame does not decode')
+        } else session.perform(effect)
       }
     }
   }
