@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path'
 import { type Entry, type GroupId, invariant, type LogIndex } from '../../raft/index.ts'
-import { DamagedLogError } from './errors.ts'
+import { DamagedLogError, StorageFailedError } from './errors.ts'
 import type { File, Files } from './files.ts'
 import { offsetOf, type Placement, sequenceOf } from './log-index.ts'
 import { decodeRecordHeader, RECORD_HEADER_BYTES, RecordType, verifiedBody } from './record.ts'
@@ -50,7 +50,7 @@ export class LogReader {
     this.#identity = identity
   }
 
-  /** The entries at these places. Their data are views of what was read. Throws DamagedLogError. */
+  /** The entries at these places. Their data are views of what was read. Throws DamagedLogError or StorageFailedError. */
   read(group: GroupId, placement: Placement): Promise<Entry[]> {
     return this.#slots.run(async () => {
       const entries: Entry[] = []
@@ -64,24 +64,29 @@ export class LogReader {
     })
   }
 
+  /** Waits for the reads under way: the number of a descriptor that is closed too early may already mean another file. */
   async close(): Promise<void> {
+    await this.#slots.idle()
     const open = [...this.#open.values()]
     this.#open.clear()
-    await Promise.all(open.map(async ({ file }) => (await file).close()))
+    // A file that could not be opened has told so to whoever wanted to read it.
+    await Promise.allSettled(open.map(async ({ file }) => (await file).close()))
   }
 
   async #readSpan(span: Span): Promise<Buffer> {
+    const buffer = Buffer.allocUnsafeSlow(span.bytes)
     const segment = this.#use(span.sequence)
+    let read: number
     try {
-      const buffer = Buffer.allocUnsafeSlow(span.bytes)
-      const read = await (await segment.file).read(buffer, span.offset)
-      if (read < buffer.length)
-        throw this.#damage(span, span.offset + read, 'the file is shorter than what was written')
-      return buffer
+      read = await (await segment.file).read(buffer, span.offset)
+    } catch (cause) {
+      throw new StorageFailedError(`${this.#path(span)} cannot be read`, { cause })
     } finally {
       segment.reads--
-      await this.#closeUnused()
     }
+    if (read < buffer.length) throw this.#damage(span, span.offset + read, 'the file is shorter than what was written')
+    await this.#closeUnused()
+    return buffer
   }
 
   #use(sequence: number): OpenSegment {
@@ -120,7 +125,11 @@ export class LogReader {
   }
 
   #damage(span: Span, offset: number, what: string): DamagedLogError {
-    return new DamagedLogError(join(this.#directory, segmentName(span.sequence)), offset, what)
+    return new DamagedLogError(this.#path(span), offset, what)
+  }
+
+  #path({ sequence }: Span): string {
+    return join(this.#directory, segmentName(sequence))
   }
 }
 

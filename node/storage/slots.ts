@@ -1,9 +1,12 @@
 /** Lets a few at a time pass; the others wait in the order in which they came. */
 export class Slots {
+  readonly #count: number
   #free: number
   readonly #waiting: (() => void)[] = []
+  readonly #idleWaiters: (() => void)[] = []
 
   constructor(count: number) {
+    this.#count = count
     this.#free = count
   }
 
@@ -13,9 +16,22 @@ export class Slots {
     try {
       return await work()
     } finally {
-      const next = this.#waiting.shift()
-      if (next === undefined) this.#free++
-      else next()
+      this.#release()
     }
+  }
+
+  /** Resolves when nobody is inside and nobody waits. */
+  async idle(): Promise<void> {
+    if (this.#free < this.#count) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve))
+  }
+
+  #release(): void {
+    const next = this.#waiting.shift()
+    if (next !== undefined) {
+      next()
+      return
+    }
+    this.#free++
+    if (this.#free === this.#count) for (const waiter of this.#idleWaiters.splice(0)) waiter()
   }
 }

@@ -73,6 +73,7 @@ export class Wal implements SharedLog {
   /** What the batch under way completes. */
   #underWay: readonly PendingAppend[] = []
   #failure: StorageFailedError | undefined
+  #closed: Promise<void> | undefined
   /** The last batch on disk has no successor yet. */
   #markerDue = false
   #markerWanted = false
@@ -138,8 +139,13 @@ export class Wal implements SharedLog {
     this.#start()
   }
 
-  /** Writes what is pending, marks it as synced and closes the files. Later calls reject. */
-  async close(): Promise<void> {
+  /** Writes what is pending, marks it as synced and closes the files. Later appends and reads reject. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
     await this.#running
     this.#cancelMarkerTimer?.()
     if (this.#markerDue && this.#failure === undefined) await this.#writeMarker()
