@@ -14,6 +14,8 @@ import type { RaftState } from './state.ts'
 /** The election timer ran out, or the leader is known to be gone. */
 export function campaign(state: RaftState): void {
   if (!state.mayCampaign) {
+    // It cannot replace the leader, but it must not hold on to it either: others need its vote.
+    state.becomeFollower(state.term)
     state.timer.calm()
     return
   }

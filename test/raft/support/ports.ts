@@ -1,0 +1,169 @@
+/**
+ * The driver's ports in memory, each under the test's command: a clock that stands still until told, a log whose appends
+ * complete when told, a transport that hands messages to the other drivers of the same mesh.
+ */
+import type {
+  Clock,
+  Entry,
+  HardState,
+  LogIndex,
+  LogStorage,
+  Message,
+  NodeId,
+  RecoveredLog,
+  RoleChange,
+  StateMachine,
+  Transport,
+} from '../../../raft/index.ts'
+import { appendCutting, recoveredLog } from './cluster.ts'
+
+interface Timer {
+  readonly atMs: number
+  readonly callback: () => void
+}
+
+export class ManualClock implements Clock {
+  #nowMs = 0
+  readonly #timers = new Set<Timer>()
+  #deferred: (() => void)[] = []
+
+  now(): number {
+    return this.#nowMs
+  }
+
+  setTimer(ms: number, callback: () => void): () => void {
+    const timer = { atMs: this.#nowMs + ms, callback }
+    this.#timers.add(timer)
+    return () => this.#timers.delete(timer)
+  }
+
+  defer(callback: () => void): void {
+    this.#deferred.push(callback)
+  }
+
+  get timerCount(): number {
+    return this.#timers.size
+  }
+
+  /** Lets time jump, as after a stall of the event loop: each timer that is due fires once. */
+  jump(ms: number): void {
+    this.#nowMs += ms
+    for (const timer of [...this.#timers]) {
+      if (timer.atMs > this.#nowMs) continue
+      this.#timers.delete(timer)
+      timer.callback()
+    }
+  }
+
+  /** One turn of what was deferred up to now, and of the promises that it settles. */
+  async turn(): Promise<boolean> {
+    const deferred = this.#deferred
+    this.#deferred = []
+    for (const callback of deferred) callback()
+    // Promises of the in-memory ports settle within a few microtasks; a macrotask lets all of them.
+    await new Promise((resolve) => setImmediate(resolve))
+    return deferred.length > 0 || this.#deferred.length > 0
+  }
+
+  /** Turns until nothing is deferred any more. */
+  async rest(): Promise<void> {
+    for (let turns = 0; turns < 10_000; turns++) if (!(await this.turn())) return
+    throw new Error('the drivers do not come to rest')
+  }
+
+  /** Time passes 10 ms at a time. */
+  async pass(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 10) {
+      this.jump(10)
+      await this.rest()
+    }
+  }
+}
+
+type Batch = Parameters<LogStorage['append']>[0]
+
+export class MemoryStorage implements LogStorage {
+  hardState: HardState = { term: 0, vote: '', commit: 0 }
+  /** With unsynced appends, as reads see it. */
+  readonly log: Entry[] = []
+  readonly batches: Batch[] = []
+  readonly reads: { readonly from: LogIndex; readonly bytesMax: number }[] = []
+  /** While true, appends wait for release(). */
+  isHeld = false
+  failure: Error | undefined
+  #waiting: (() => void)[] = []
+
+  recovered(): RecoveredLog {
+    return recoveredLog(this.hardState, this.log)
+  }
+
+  append(batch: Batch): Promise<void> {
+    if (this.failure !== undefined) return Promise.reject(this.failure)
+    this.batches.push(batch)
+    if (batch.hardState !== undefined) this.hardState = batch.hardState
+    appendCutting(this.log, batch.entries)
+    if (!this.isHeld) return Promise.resolve()
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.length
+  }
+
+  /** Completes the oldest `count` appends, in order. */
+  release(count = this.#waiting.length): void {
+    for (const resolve of this.#waiting.splice(0, count)) resolve()
+  }
+
+  async read(from: LogIndex, bytesMax: number): Promise<Entry[]> {
+    if (this.failure !== undefined) throw this.failure
+    this.reads.push({ from, bytesMax })
+    const entries: Entry[] = []
+    let bytes = 0
+    for (const entry of this.log.slice(from - 1)) {
+      bytes += entry.data.length
+      if (entries.length > 0 && bytes > bytesMax) break
+      entries.push(entry)
+    }
+    return entries
+  }
+}
+
+export class Mesh {
+  readonly #receivers = new Map<NodeId, (message: Message) => void>()
+  readonly sent: Message[] = []
+  drop: (message: Message) => boolean = () => false
+  readonly #clock: ManualClock
+
+  constructor(clock: ManualClock) {
+    this.#clock = clock
+  }
+
+  transport(): Transport {
+    return {
+      send: (message) => {
+        this.sent.push(message)
+        if (!this.drop(message)) this.#clock.defer(() => this.#receivers.get(message.to)?.(message))
+      },
+    }
+  }
+
+  connect(id: NodeId, receive: (message: Message) => void): void {
+    this.#receivers.set(id, receive)
+  }
+}
+
+export class RecordingMachine implements StateMachine {
+  readonly applied: Entry[] = []
+  readonly roles: RoleChange[] = []
+  onApply: (entry: Entry) => void = () => {}
+
+  apply(entry: Entry): void {
+    this.applied.push(entry)
+    this.onApply(entry)
+  }
+
+  onRoleChange(change: RoleChange): void {
+    this.roles.push(change)
+  }
+}

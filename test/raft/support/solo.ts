@@ -1,0 +1,161 @@
+/**
+ * One core alone, with a disk that the test syncs: for rules that tell how a single member answers a single message.
+ */
+
+import type { Entry, HardState, LogIndex, NodeId, PersistToken, Ready, Term } from '../../../raft/index.ts'
+import { EntryType, encodeMembership, type Message, Raft, type RaftOptions } from '../../../raft/index.ts'
+import { recoveredLog, textEntry } from './cluster.ts'
+
+export const TRIO = ['n1', 'n2', 'n3'] as const
+
+/** A log whose entry 1 founds the cluster of `ids`, all of incarnation `id.1`; the rest are commands of these terms. */
+export function foundedLog(ids: readonly NodeId[], terms: readonly Term[]): Entry[] {
+  const voters = ids.map((id) => ({ id, incarnation: `${id}.1` }))
+  const data = encodeMembership({ clusterId: 'cluster', voters, votersOutgoing: [], learners: [] })
+  return terms.map((term, at) => {
+    return at === 0
+      ? { index: 1, term, type: EntryType.membership, data }
+      : textEntry(at + 1, term, `${at + 1}@${term}`)
+  })
+}
+
+type Body<M> = M extends Message ? Omit<M, 'from' | 'to' | 'fromIncarnation' | 'toIncarnation'> : never
+export type Unsent = Body<Message>
+
+export interface SoloOptions {
+  readonly id?: NodeId
+  readonly ids?: readonly NodeId[]
+  /** Terms of the log; empty for a member of a cluster that is not founded. */
+  readonly terms?: readonly Term[]
+  readonly hardState?: Partial<HardState>
+  readonly tuning?: RaftOptions['tuning']
+  /** What the dice say, always. */
+  readonly random?: number
+}
+
+export class Solo {
+  readonly core: Raft
+  readonly ids: readonly NodeId[]
+  readonly id: NodeId
+  /** Sent at once, in order. */
+  readonly sent: Message[] = []
+  /** Sent after syncs. */
+  readonly sentAfterSync: Message[] = []
+  readonly readies: Ready[] = []
+  readonly committed: LogIndex[] = []
+  readonly log: Entry[]
+  #waiting: { readonly token: PersistToken | undefined; readonly messages: readonly Message[] }[] = []
+
+  constructor(options: SoloOptions = {}) {
+    this.ids = options.ids ?? TRIO
+    this.id = options.id ?? 'n1'
+    this.log = foundedLog(this.ids, options.terms ?? [1])
+    const term = this.log.at(-1)?.term ?? 0
+    this.core = new Raft({
+      id: this.id,
+      incarnation: `${this.id}.1`,
+      memberIds: this.ids,
+      recovered: recoveredLog({ term, vote: '', commit: 0, ...options.hardState }, this.log),
+      random: () => options.random ?? 0,
+      mintClusterId: () => 'minted',
+      tuning: options.tuning ?? {},
+    })
+    this.carryOut()
+  }
+
+  get status() {
+    return this.core.status()
+  }
+
+  /** Takes all readies; what they have to say after a sync waits for sync(). */
+  carryOut(): void {
+    while (this.core.hasReady()) {
+      const ready = this.core.ready()
+      this.readies.push(ready)
+      this.sent.push(...ready.messages)
+      for (const entry of ready.entries) {
+        this.log.length = Math.min(this.log.length, entry.index - 1)
+        this.log.push(entry)
+      }
+      if (ready.committed !== undefined) {
+        this.committed.push(ready.committed.last)
+        this.core.applied(ready.committed.last)
+      }
+      this.#waiting.push({ token: ready.token, messages: ready.messagesAfterSync })
+    }
+  }
+
+  /** Completes all writes, and what follows from that. */
+  sync(): void {
+    this.carryOut()
+    while (this.#waiting.length > 0) {
+      const { token, messages } = this.#waiting.shift()!
+      this.sentAfterSync.push(...messages)
+      if (token !== undefined) this.core.persisted(token)
+      this.carryOut()
+    }
+  }
+
+  /** Delivers a message of the member `from` and syncs; returns what was answered, early or late. */
+  hears(from: NodeId, body: Unsent): Message[] {
+    this.take()
+    this.core.step({ from, to: this.id, fromIncarnation: `${from}.1`, toIncarnation: `${this.id}.1`, ...body })
+    this.sync()
+    return this.take()
+  }
+
+  /** Delivers without syncing; returns what was sent at once. */
+  hearsUnsynced(from: NodeId, body: Unsent): Message[] {
+    this.take()
+    this.core.step({ from, to: this.id, fromIncarnation: `${from}.1`, toIncarnation: `${this.id}.1`, ...body })
+    this.carryOut()
+    return this.take()
+  }
+
+  /** What was sent since the last call. */
+  take(): Message[] {
+    return [...this.sent.splice(0), ...this.sentAfterSync.splice(0)]
+  }
+
+  ticks(count: number): Message[] {
+    this.take()
+    for (let i = 0; i < count; i++) {
+      this.core.tick()
+      this.sync()
+    }
+    return this.take()
+  }
+
+  /** Gets this member elected by all others; its own writes are synced. */
+  win(): void {
+    while (this.status.role === 'follower') this.ticks(1)
+    const { term } = this.status
+    const { lastIndex } = this.status
+    const vote = { type: 'voteResponse', granted: true, lastIndex, lastTerm: 0 } as const
+    for (const from of this.others) this.hears(from, { ...vote, pre: true, term: term + 1 })
+    for (const from of this.others) this.hears(from, { ...vote, pre: false, term: term + 1 })
+    if (this.status.role !== 'leader') throw new Error('the election was not won')
+  }
+
+  get others(): NodeId[] {
+    return this.ids.filter((id) => id !== this.id)
+  }
+
+  propose(text: string) {
+    return this.core.propose(new TextEncoder().encode(text))
+  }
+
+  /** The peer says that it holds everything up to `index`. */
+  accepts(from: NodeId, index: LogIndex): Message[] {
+    const { term } = this.status
+    return this.hears(from, { type: 'appendResponse', term, success: true, index, hintIndex: 0, hintTerm: 0 })
+  }
+}
+
+/** Those of one type, narrowed. */
+export function ofType<T extends Message['type']>(
+  messages: readonly Message[],
+  type: T,
+): Extract<Message, { type: T }>[] {
+  return messages.filter((message): message is Extract<Message, { type: T }> => message.type === type)
+}
