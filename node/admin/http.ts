@@ -4,7 +4,7 @@
  *     GET /livez    200 while the event loop turns
  *     GET /healthz  200 while the process is well, else 503
  *     GET /readyz   200 while the node serves clients, else 503 with the reason
- *     GET /status   JSON of one moment; ?stateHash=1 adds the hash of the replicated state
+ *     GET /status   JSON of one moment; ?stateHash=0 leaves out the hash, which walks the whole state
  *     GET /metrics  Prometheus' text format
  *
  * Where clients need a token, /status and /metrics ask for one too (`Authorization: Bearer …`): they name queues and
@@ -36,7 +36,7 @@ export function createAdminHandler(source: AdminSource, options: AdminOptions = 
   }
   const guarded: Record<string, Route> = {
     '/status': (url, response) => {
-      sendJson(response, 200, source.status({ stateHash: url.searchParams.get('stateHash') === '1' }))
+      sendJson(response, 200, source.status({ stateHash: url.searchParams.get('stateHash') !== '0' }))
     },
     // A rejection would be a defect of ours: it ends the process like every unhandled one.
     '/metrics': async (_, response) => send(response, 200, metrics.contentType, await metrics.render(source.metrics())),

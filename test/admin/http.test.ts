@@ -127,18 +127,18 @@ describe('the probes', () => {
 
 describe('/status', () => {
   it('is the node status as JSON', async () => {
-    const answer = await (await serve(new HandMadeSource()))('/status')
+    const answer = await (await serve(new HandMadeSource()))('/status?stateHash=0')
     expect(answer.headers['content-type']).toBe('application/json; charset=utf-8')
     expect(answer.headers['cache-control']).toBe('no-store')
     expect(JSON.parse(answer.body)).toEqual(status)
   })
 
-  it('hashes the state only on request', async () => {
+  it('hashes the state unless it is told not to', async () => {
     const source = new HandMadeSource()
     const ask = await serve(source)
-    await ask('/status')
+    expect(JSON.parse((await ask('/status?stateHash=0')).body)).toEqual(status)
     expect(source.hashesTaken).toBe(0)
-    expect(JSON.parse((await ask('/status?stateHash=1')).body).stateHash).toBe('abc')
+    expect(JSON.parse((await ask('/status')).body)).toEqual({ ...status, stateHash: 'abc' })
     expect(source.hashesTaken).toBe(1)
   })
 })
