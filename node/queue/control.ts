@@ -124,7 +124,9 @@ function consume(step: Step, queue: Queue, session: Session, fields: Fields): Ve
 
 function cancel(step: Step, session: Session, fields: Fields): Verdict {
   const consumer = typeof fields.consumer === 'number' ? session.consumers.get(fields.consumer) : undefined
-  if (consumer === undefined) return { code: 'NotFound', message: 'the session has no such consumer' }
+  if (consumer === undefined || consumer.queue.deleted) {
+    return { code: 'NotFound', message: 'the session has no such consumer' }
+  }
   endConsumer(step.state, consumer)
   return undefined
 }

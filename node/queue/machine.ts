@@ -48,8 +48,11 @@ export class Machine {
     const step = new Step(state, index)
     continueWork(step)
     runDueTimers(step)
-    for (; step.frame < entry.frames; step.frame++) this.#applyFrame(step, entry, data)
     continueWork(step)
+    for (; step.frame < entry.frames; step.frame++) {
+      this.#applyFrame(step, entry, data)
+      continueWork(step)
+    }
     assign(step)
     return step.effects
   }

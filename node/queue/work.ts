@@ -1,7 +1,7 @@
 /**
- * What an entry does besides its frames: unfinished work of former entries, in the order in which it began, and due timers.
- * Both stop at the entry's bound, so that no detach, deletion or expiry, however large, stalls a replica; while some is left,
- * the machine asks for the next entry at once (`Machine.nextTimerMs`).
+ * What an entry does besides judging its frames: due timers, and the work that frames and timers begin, in the order in which it
+ * began. Work is done right after the frame that began it. Both stop at the entry's bound, so that no detach, deletion or expiry,
+ * however large, stalls a replica; while some is left, the machine asks for the next entry at once (`Machine.nextTimerMs`).
  */
 import { cancelConsumer, expireDeliveries, finishReturn } from './consumers.ts'
 import { mark } from './credit.ts'
