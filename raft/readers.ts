@@ -25,7 +25,7 @@ interface Confirmed {
 }
 
 /** Beyond so many, new readers are refused. */
-const READERS_MAX = 100_000
+const READERS_MAX = 10_000
 
 /** A question without an answer for so long was lost. */
 const ASK_AGAIN_TICKS = 20
