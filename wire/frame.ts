@@ -92,3 +92,12 @@ export function writeLogHeader(view: DataView, at: number, header: LogHeader, le
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
+
+/** A copy of a log frame for another attachment of its session: the same content under the same sequences. */
+export function restampLogFrame(frame: Uint8Array, epoch: number, seen: number): Uint8Array {
+  const copy = new Uint8Array(frame)
+  const view = viewOf(copy)
+  view.setFloat64(16, epoch, true)
+  view.setFloat64(32, seen, true)
+  return copy
+}

@@ -3,7 +3,7 @@
  * are MessagePack. Nothing between the SDKs opens them.
  */
 import { viewOf } from './frame.ts'
-import { decode, encode } from './msgpack.ts'
+import { decode, encode, encodeBehind } from './msgpack.ts'
 
 const HAS_PROPERTIES = 1
 
@@ -15,12 +15,13 @@ export interface MessageProperties {
 
 /** May throw what MessagePack throws on a value that it cannot encode. */
 export function encodeMessage(body: unknown, properties: MessageProperties | undefined): Uint8Array {
-  const encodedBody = encode(body)
   if (properties === undefined) {
-    const message = new Uint8Array(1 + encodedBody.length)
-    message.set(encodedBody, 1)
+    // An own array for each message would cost more than all the encoding.
+    const message = encodeBehind(1, body)
+    message[0] = 0
     return message
   }
+  const encodedBody = encode(body)
   const encodedProperties = encode(properties)
   const message = new Uint8Array(5 + encodedProperties.length + encodedBody.length)
   message[0] = HAS_PROPERTIES

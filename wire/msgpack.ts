@@ -4,12 +4,20 @@
  *
  * `decode` copies nothing: byte strings in its result are views of the input.
  */
-import { Packr } from 'msgpackr'
+import { Packr, RESERVE_START_SPACE } from 'msgpackr'
 
 const packr = new Packr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number', moreTypes: false })
 
 export function encode(value: unknown): Uint8Array {
   return packr.pack(value)
+}
+
+/**
+ * The same with `reserved` bytes (at most 255, of no defined content) in front: room for a header without a copy. The result
+ * may share its buffer with the results of other calls.
+ */
+export function encodeBehind(reserved: number, value: unknown): Uint8Array {
+  return packr.pack(value, RESERVE_START_SPACE + reserved)
 }
 
 /** Throws on bytes that are not one whole MessagePack value. */

@@ -20,6 +20,9 @@ export class PublishFrameBuilder {
   readonly #topicOf: number[] = []
   readonly #messages: Uint8Array[] = []
   #bytes = 0
+  /** The topic added last and its number: mostly the next one's too. */
+  #lastTopic: string | undefined
+  #lastNumber = 0
 
   get count(): number {
     return this.#messages.length
@@ -30,29 +33,37 @@ export class PublishFrameBuilder {
     return this.#bytes
   }
 
-  /** Whether one more message of this size still fits (an empty frame takes any). */
+  /** Whether one more message of this size still fits (an empty frame takes any). Topics and columns count like messages. */
   fits(topic: string, size: number): boolean {
     if (this.count === 0) return true
+    const length = this.#topicsSize + 6 * this.count + this.#bytes
     return (
-      this.#bytes + size <= limits.frameBytesTarget &&
+      length + size <= limits.frameBytesTarget &&
       this.count < limits.frameMessagesMax &&
-      (this.#topics.has(topic) || this.#topics.size < limits.frameTopicsMax)
+      (topic === this.#lastTopic || this.#topics.has(topic) || this.#topics.size < limits.frameTopicsMax)
     )
   }
 
   /** `message` is kept, not copied, until `finish`. */
   add(topic: string, message: Uint8Array): void {
-    let number = this.#topics.get(topic)
-    if (number === undefined) {
-      number = this.#topics.size
-      const bytes = encoder.encode(topic)
-      this.#topics.set(topic, number)
-      this.#topicBytes.push(bytes)
-      this.#topicsSize += 2 + bytes.length
+    if (topic !== this.#lastTopic) {
+      this.#lastTopic = topic
+      this.#lastNumber = this.#numberOf(topic)
     }
-    this.#topicOf.push(number)
+    this.#topicOf.push(this.#lastNumber)
     this.#messages.push(message)
     this.#bytes += message.length
+  }
+
+  #numberOf(topic: string): number {
+    const known = this.#topics.get(topic)
+    if (known !== undefined) return known
+    const number = this.#topics.size
+    const bytes = encoder.encode(topic)
+    this.#topics.set(topic, number)
+    this.#topicBytes.push(bytes)
+    this.#topicsSize += 2 + bytes.length
+    return number
   }
 
   finish(stamp: { group: number; session: number; epoch: number; sequence: number; seen: number }): Uint8Array {

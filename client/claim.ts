@@ -1,0 +1,129 @@
+/**
+ * What a subscription has in the cluster: its queue, the binding, the consumer; made when it begins and made again whenever
+ * the session was lost. Whatever fails in between, no consumer is left behind that nobody reads.
+ */
+
+import { nanoid } from 'nanoid'
+import type { ControlCommand } from '../wire/control-frame.ts'
+import { MeshError } from '../wire/errors.ts'
+import type { Consumer } from './consumer.ts'
+
+export interface ClaimSettings {
+  readonly pattern: string
+  /** Undefined: a queue of the session's own. */
+  readonly queue: string | undefined
+}
+
+/** The client around a claim. */
+export interface ClaimHost {
+  readonly commandTimeoutMs: number
+  command(
+    command: ControlCommand,
+    timeoutMs: number,
+    onResult?: (result: Readonly<Record<string, unknown>>) => void,
+  ): Promise<unknown>
+  /** Deliveries of the consumer's incarnation go to it from now on. */
+  enroll(consumer: Consumer): void
+  dismiss(consumer: Consumer): void
+}
+
+export class Claim {
+  readonly #settings: ClaimSettings
+  readonly #host: ClaimHost
+  readonly #consumer: Consumer
+  /** Told when it cannot be made again. */
+  readonly #onFailure: (error: MeshError) => void
+  /** Sessions lost since the beginning: what was half made under one is nothing under the next. */
+  #losses = 0
+  #isMaking = false
+  #isOver = false
+  #queue: string
+
+  constructor(settings: ClaimSettings, consumer: Consumer, host: ClaimHost, onFailure: (error: MeshError) => void) {
+    this.#settings = settings
+    this.#consumer = consumer
+    this.#host = host
+    this.#onFailure = onFailure
+    this.#queue = settings.queue ?? ''
+  }
+
+  /** Resolves when messages may come. Rejects with what the cluster refused it for, or at the deadline. */
+  async make(): Promise<void> {
+    this.#isMaking = true
+    try {
+      await this.#makeUntilMade((error, losses) => losses !== this.#losses && error.code !== 'Closed')
+    } finally {
+      this.#isMaking = false
+    }
+  }
+
+  sessionLost(error: MeshError): void {
+    this.#losses++
+    this.#host.dismiss(this.#consumer)
+    this.#consumer.end(error)
+    if (this.#isMaking || this.#isOver) return
+    this.#isMaking = true
+    this.#makeUntilMade((problem, losses) => losses !== this.#losses || problem.retryable)
+      .catch((problem: unknown) => this.#onFailure(problem as MeshError))
+      .finally(() => {
+        this.#isMaking = false
+      })
+  }
+
+  /** The cluster has ended the consumer: there is nothing to cancel. */
+  cancelled(error: MeshError): void {
+    this.#isOver = true
+    this.#host.dismiss(this.#consumer)
+    this.#consumer.end(error)
+  }
+
+  /** Gives the consumer up; what it holds goes back. Never rejects: at worst the session's end does it. */
+  async drop(error: MeshError, timeoutMs: number): Promise<void> {
+    this.#isOver = true
+    const { incarnation } = this.#consumer
+    this.#host.dismiss(this.#consumer)
+    this.#consumer.end(error)
+    if (incarnation === undefined) return
+    const commands: ControlCommand[] = [{ type: 'cancel', consumer: incarnation }]
+    if (this.#settings.queue === undefined) commands.push({ type: 'deleteQueue', queue: this.#queue })
+    await Promise.all(commands.map((command) => this.#host.command(command, timeoutMs).catch(() => {})))
+  }
+
+  async #makeUntilMade(isWorthRetrying: (error: MeshError, losses: number) => boolean): Promise<void> {
+    for (;;) {
+      const losses = this.#losses
+      try {
+        return await this.#makeOnce(losses)
+      } catch (error) {
+        if (this.#isOver || !(error instanceof MeshError) || !isWorthRetrying(error, losses)) throw error
+      }
+    }
+  }
+
+  async #makeOnce(losses: number): Promise<void> {
+    const { pattern, queue } = this.#settings
+    const { prefetch, visibilityTimeoutMs } = this.#consumer.settings
+    // A name of its own for each session: the former session's queue may take its time to go.
+    this.#queue = queue ?? `sub.${nanoid()}`
+    await this.#command(
+      queue === undefined
+        ? { type: 'declareQueue', queue: this.#queue, durable: false, exclusive: true }
+        : { type: 'declareQueue', queue },
+    )
+    await this.#command({ type: 'bind', queue: this.#queue, pattern })
+    await this.#command({ type: 'consume', queue: this.#queue, prefetch, visibilityTimeoutMs }, ({ consumer }) => {
+      if (typeof consumer !== 'number') throw new MeshError('Protocol', 'consume without a consumer')
+      if (!this.#isMaking || this.#isOver || losses !== this.#losses) {
+        // Its caller gave up waiting: nobody would read it.
+        this.#host.command({ type: 'cancel', consumer }, this.#host.commandTimeoutMs).catch(() => {})
+        return
+      }
+      this.#consumer.begin(consumer)
+      this.#host.enroll(this.#consumer)
+    })
+  }
+
+  #command(command: ControlCommand, onResult?: (result: Readonly<Record<string, unknown>>) => void): Promise<unknown> {
+    return this.#host.command(command, this.#host.commandTimeoutMs, onResult)
+  }
+}

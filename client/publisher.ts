@@ -1,0 +1,273 @@
+/**
+ * Publishes and control commands as promises, each of which settles by its deadline. The first stop of a message's way: it is
+ * checked and encoded here, once, and then waits for the end of the turn.
+ */
+import type { ControlCommand } from '../wire/control-frame.ts'
+import { type ErrorCode, MeshError } from '../wire/errors.ts'
+import { limits } from '../wire/limits.ts'
+import { encodeMessage, type MessageProperties } from '../wire/message.ts'
+import { topicProblem } from '../wire/names.ts'
+import type { OutcomeNotice } from '../wire/session-frames.ts'
+import type { Clock } from './clock.ts'
+import { Deadlines } from './deadlines.ts'
+import type { Identity } from './identity.ts'
+import { positive, type Settings } from './options.ts'
+import { type Outgoing, Sequencer } from './sequencer.ts'
+
+/** What a message costs beside its bytes: promise, record, columns. */
+const MESSAGE_OVERHEAD_BYTES = 256
+/** Topics that were checked already and need not be again. */
+const KNOWN_TOPICS_MAX = 1024
+
+export interface PublishOptions {
+  readonly headers?: Readonly<Record<string, string>>
+  readonly correlationId?: string
+  readonly replyTo?: string
+  /** Ends the waiting; a message that was sent already may still be stored (outcome `unknown`). */
+  readonly signal?: AbortSignal
+  /** Instead of the client's `publishTimeoutMs`. */
+  readonly timeoutMs?: number
+}
+
+export interface PubAck {
+  /** Of the message, wherever it is delivered: group, session, sequence. */
+  readonly id: string
+}
+
+/** What the publisher needs to know of the client around it. */
+export interface PublisherHost {
+  /** Asks for a flush at the end of the turn; monotonic milliseconds of the turn. */
+  wake(): number
+  /** Why nothing is judged at the moment. */
+  problem(): { readonly code: ErrorCode; readonly message: string; readonly isAttached: boolean }
+}
+
+type Result = NonNullable<OutcomeNotice['result']>
+
+export class Publisher {
+  readonly sequencer: Sequencer
+  readonly #identity: Identity
+  readonly #settings: Settings
+  readonly #host: PublisherHost
+  readonly #deadlines: Deadlines
+  readonly #knownTopics = new Set<string>()
+  #closed: MeshError | undefined
+
+  constructor(identity: Identity, settings: Settings, clock: Clock, host: PublisherHost) {
+    this.#identity = identity
+    this.#settings = settings
+    this.#host = host
+    this.sequencer = new Sequencer(identity, settings.maxInFlight)
+    this.#deadlines = new Deadlines(clock, (nowMs) => this.#expire(nowMs))
+  }
+
+  /** Not `async`: this is the hottest function of the client, and everything that it awaits is one promise. */
+  publish(topic: string, body: unknown, options: PublishOptions | undefined): Promise<PubAck> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed)
+    let message: Uint8Array
+    let timeoutMs = this.#settings.publishTimeoutMs
+    try {
+      this.#checkTopic(topic)
+      message = encodeChecked(body, options)
+      if (options?.timeoutMs !== undefined) timeoutMs = positive('timeoutMs', options.timeoutMs, timeoutMs)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    const charge = message.length + MESSAGE_OVERHEAD_BYTES
+    if (this.sequencer.charged + charge > this.#settings.maxBufferedBytes && this.sequencer.charged > 0) {
+      const problem = `more than ${this.#settings.maxBufferedBytes} bytes of publishes wait for their outcome`
+      return Promise.reject(new MeshError('Overloaded', problem))
+    }
+    const signal = options?.signal
+    if (signal?.aborted) return Promise.reject(aborted(signal, 'not-applied'))
+    const item = new PublishItem(this.#identity, topic, message, charge, this.#host.wake() + timeoutMs)
+    if (signal !== undefined) item.watch(signal, () => this.#abort(item, signal))
+    this.sequencer.push(item)
+    this.#deadlines.add(item.deadlineMs)
+    return item.promise
+  }
+
+  /**
+   * A control command. `onResult` is called when it is applied, before any frame that follows is looked at, even if
+   * the promise has failed at its deadline by then.
+   */
+  command(command: ControlCommand, timeoutMs: number, onResult?: (result: Result) => void): Promise<Result> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed)
+    const item = new CommandItem(command, MESSAGE_OVERHEAD_BYTES, this.#host.wake() + timeoutMs, onResult)
+    this.sequencer.push(item)
+    this.#deadlines.add(item.deadlineMs)
+    return item.promise
+  }
+
+  /** Resolves when everything that was sent has its outcome, and nothing waits to be sent. */
+  idle(): Promise<void> {
+    return this.sequencer.idle()
+  }
+
+  /** Fails everything; nothing is taken any more. */
+  close(error: (isSent: boolean) => MeshError): void {
+    this.#closed ??= error(false)
+    this.#deadlines.stop()
+    for (const { item, isSent } of this.sequencer.outstanding()) (item as Item).fail(error(isSent))
+  }
+
+  #checkTopic(topic: string): void {
+    if (this.#knownTopics.has(topic)) return
+    const problem = typeof topic === 'string' ? topicProblem(topic) : 'a topic must be a string'
+    if (problem !== undefined) throw new MeshError('Validation', problem)
+    if (this.#knownTopics.size >= KNOWN_TOPICS_MAX) this.#knownTopics.clear()
+    this.#knownTopics.add(topic)
+  }
+
+  #expire(nowMs: number): number {
+    let earliestMs = Number.POSITIVE_INFINITY
+    const due: { item: Item; isSent: boolean }[] = []
+    for (const { item, isSent } of this.sequencer.outstanding()) {
+      if (item.isOver) continue
+      if (item.deadlineMs <= nowMs) due.push({ item: item as Item, isSent })
+      else if (item.deadlineMs < earliestMs) earliestMs = item.deadlineMs
+    }
+    for (const { item, isSent } of due) {
+      if (!isSent) this.sequencer.withdraw(item)
+      item.fail(this.#late(item, isSent))
+    }
+    return earliestMs
+  }
+
+  #late(item: Outgoing, isSent: boolean): MeshError {
+    const what = item.command?.type ?? `publish to '${item.topic}'`
+    const { code, message, isAttached } = this.#host.problem()
+    if (isSent)
+      return new MeshError(code, `${what}: no outcome before the deadline; ${message}`, { outcome: 'unknown' })
+    // Attached and yet unsent: all of the window is taken by what was sent before.
+    const reason = isAttached ? 'Overloaded' : code
+    return new MeshError(reason, `${what}: not sent before the deadline; ${message}`, { outcome: 'not-applied' })
+  }
+
+  #abort(item: PublishItem, signal: AbortSignal): void {
+    const isSent = item.message === undefined
+    if (!isSent) this.sequencer.withdraw(item)
+    item.fail(aborted(signal, isSent ? 'unknown' : 'not-applied'))
+  }
+}
+
+export function aborted(signal: AbortSignal, outcome: 'unknown' | 'not-applied'): MeshError {
+  return new MeshError('Aborted', 'the caller aborted', { outcome, cause: signal.reason })
+}
+
+/** A message's bytes. Throws MeshError Validation or PayloadTooLarge. */
+export function encodeChecked(body: unknown, properties: MessageProperties | undefined): Uint8Array {
+  const message = encodeBody(body, properties && pickProperties(properties))
+  if (message.length > limits.messageBytesMax) {
+    throw new MeshError(
+      'PayloadTooLarge',
+      `${message.length} bytes are above the ${limits.messageBytesMax} of a message`,
+    )
+  }
+  return message
+}
+
+function encodeBody(body: unknown, properties: MessageProperties | undefined): Uint8Array {
+  try {
+    return encodeMessage(body, properties)
+  } catch (error) {
+    throw new MeshError('Validation', 'the body cannot be encoded', { cause: error })
+  }
+}
+
+/** What of the options travels with the message. */
+function pickProperties({ headers, correlationId, replyTo }: MessageProperties): MessageProperties | undefined {
+  if (headers === undefined && correlationId === undefined && replyTo === undefined) return undefined
+  return {
+    ...(headers === undefined ? {} : { headers }),
+    ...(correlationId === undefined ? {} : { correlationId }),
+    ...(replyTo === undefined ? {} : { replyTo }),
+  }
+}
+
+type Item = PublishItem | CommandItem
+
+class PublishItem implements Outgoing {
+  readonly command = undefined
+  readonly topic: string
+  message: Uint8Array | undefined
+  readonly charge: number
+  readonly deadlineMs: number
+  readonly promise: Promise<PubAck>
+  isOver = false
+  readonly #identity: Identity
+  #resolve!: (ack: PubAck) => void
+  #reject!: (error: MeshError) => void
+  #unwatch: (() => void) | undefined
+
+  constructor(identity: Identity, topic: string, message: Uint8Array, charge: number, deadlineMs: number) {
+    this.#identity = identity
+    this.topic = topic
+    this.message = message
+    this.charge = charge
+    this.deadlineMs = deadlineMs
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  watch(signal: AbortSignal, onAbort: () => void): void {
+    signal.addEventListener('abort', onAbort, { once: true })
+    this.#unwatch = () => signal.removeEventListener('abort', onAbort)
+  }
+
+  judged(sequence: number, error: MeshError | undefined): void {
+    if (this.isOver) return
+    if (error !== undefined) return this.fail(error)
+    this.isOver = true
+    this.#unwatch?.()
+    this.#resolve({ id: this.#identity.messageId(sequence) })
+  }
+
+  fail(error: MeshError): void {
+    if (this.isOver) return
+    this.isOver = true
+    this.#unwatch?.()
+    this.#reject(error)
+  }
+}
+
+class CommandItem implements Outgoing {
+  readonly command: ControlCommand
+  readonly topic = ''
+  readonly message = undefined
+  readonly charge: number
+  readonly deadlineMs: number
+  readonly promise: Promise<Result>
+  isOver = false
+  #isJudged = false
+  readonly #onResult: ((result: Result) => void) | undefined
+  #resolve!: (result: Result) => void
+  #reject!: (error: MeshError) => void
+
+  constructor(command: ControlCommand, charge: number, deadlineMs: number, onResult?: (result: Result) => void) {
+    this.command = command
+    this.charge = charge
+    this.deadlineMs = deadlineMs
+    this.#onResult = onResult
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  judged(_sequence: number, error: MeshError | undefined, result: Result = {}): void {
+    if (this.#isJudged) return
+    this.#isJudged = true
+    if (error !== undefined) return this.fail(error)
+    this.#onResult?.(result)
+    this.isOver = true
+    this.#resolve(result)
+  }
+
+  fail(error: MeshError): void {
+    this.isOver = true
+    this.#reject(error)
+  }
+}
