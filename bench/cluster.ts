@@ -103,7 +103,7 @@ export class BenchCluster {
     const deadline = performance.now() + READY_TIMEOUT_MS
     while (performance.now() < deadline) {
       for (const url of this.urls) {
-        const response = await fetch(httpUrl(url, '/status')).catch(() => undefined)
+        const response = await fetch(httpUrl(url, '/status?stateHash=0')).catch(() => undefined)
         const status = response?.ok ? ((await response.json()) as NodeStatus) : undefined
         if (status?.role === 'leader') return this.urls.indexOf(url)
       }

@@ -59,7 +59,7 @@ export class Bench {
 
   /** Messages that a queue holds, by a majority's word. */
   async messagesIn(queue: string): Promise<number> {
-    const { ready, unsettled } = await this.client.queue(queue).stats()
+    const { ready, unsettled } = await this.client.queue(queue).stats({ consistent: true })
     return ready + unsettled
   }
 

@@ -50,6 +50,6 @@ async function showStatus(options: ClusterCommandOptions): Promise<void> {
 }
 
 async function askMember(url: string, token: string | undefined): Promise<NodeStatus | undefined> {
-  const answer = await fetchAdmin(url, '/status', token)
+  const answer = await fetchAdmin(url, '/status?stateHash=0', token)
   return answer?.ok ? (answer.value as NodeStatus) : undefined
 }

@@ -130,7 +130,7 @@ async function printSummary(
   urls: readonly string[],
   { port, data }: DevCommandOptions,
 ): Promise<void> {
-  const status = (await fetchAdmin(urls[0]!, '/status'))?.value as NodeStatus | undefined
+  const status = (await fetchAdmin(urls[0]!, '/status?stateHash=0'))?.value as NodeStatus | undefined
   const server = port === DEFAULT_PORT ? '' : ` --server ${urls[0]}`
   const lines = processes.map(({ id, pid }, i) => {
     return `  ${id}  ${urls[i]}  pid ${pid}${status?.leader === id ? '  leader' : ''}`

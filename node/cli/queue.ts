@@ -5,18 +5,19 @@ import { addSessionOptions, type SessionOptions, withClient } from './session.ts
 
 interface QueueCommandOptions extends SessionOptions {
   readonly json?: boolean
+  readonly local?: boolean
 }
 
 export function addQueueCommands(program: Command): void {
   const queue = program.command('queue').description('look at queues')
   const list = queue.command('ls').description('list all queues').option('--json', 'print a JSON array')
-  addSessionOptions(list).action(listQueues)
+  addReadOptions(list).action(listQueues)
   const info = queue
     .command('info')
     .description('show one queue')
     .argument('<name>', 'name of the queue')
     .option('--json', 'print a JSON object')
-  addSessionOptions(info).action(showQueue)
+  addReadOptions(info).action(showQueue)
   queue.addHelpText(
     'after',
     `
@@ -26,8 +27,13 @@ Examples:
   )
 }
 
+function addReadOptions(command: Command): Command {
+  command.option('--local', 'what the node knows, without asking a majority: works without one, may be behind')
+  return addSessionOptions(command)
+}
+
 async function listQueues(options: QueueCommandOptions): Promise<void> {
-  const queues = await withClient(options, (client) => client.admin.queues())
+  const queues = await withClient(options, (client) => client.admin.queues({ consistent: options.local !== true }))
   if (options.json) return printJson(queues)
   if (queues.length === 0) return printLine('no queues')
   const rows = queues.map((stats) => [
@@ -41,11 +47,9 @@ async function listQueues(options: QueueCommandOptions): Promise<void> {
 }
 
 async function showQueue(name: string, options: QueueCommandOptions): Promise<void> {
-  const stats = await withClient(options, (client) => client.queue(name).stats())
+  const stats = await withClient(options, (client) => client.queue(name).stats({ consistent: options.local !== true }))
   if (options.json) return printJson(stats)
-  const rows = Object.entries(stats).map(([key, value]) => [
-    key,
-    Array.isArray(value) ? value.join(' ') : String(value),
-  ])
-  await printTable(['', name], rows)
+  const figures = Object.entries(stats).filter(([key]) => key !== 'queue')
+  const rows = figures.map(([key, value]) => [key, Array.isArray(value) ? value.join(' ') : String(value)])
+  await printTable(['QUEUE', name], rows)
 }

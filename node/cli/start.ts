@@ -61,9 +61,7 @@ async function runNode(options: StartCommandOptions): Promise<void> {
   // Loaded when it is needed: the commands of clients do without a node's disk and peers.
   const { startNode } = await import('../index.ts')
   const node = await startNode(nodeOptions)
-  const failure = await Promise.race([node.failed, stop])
-  // It has stopped itself: nothing is left to be stopped in good order.
-  if (failure !== undefined) throw failure
+  await Promise.race([node.failed, stop])
   await node.stop()
   process.channel?.unref()
 }

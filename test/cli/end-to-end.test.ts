@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { QueueStats } from '../../node/queue/index.ts'
+import { type Client, connect, type QueueStats } from '../../client/index.ts'
 import { eventually } from '../support/eventually.ts'
 import { freePorts, realDiskFolder } from '../support/place.ts'
 import { CliProcess, runCli } from './run-cli.ts'
@@ -12,6 +12,8 @@ let data: string
 let port: number
 let dev: CliProcess
 let environment: Record<string, string>
+/** Looks at what the command line did. */
+let client: Client
 const running: CliProcess[] = []
 
 function start(args: readonly string[]): CliProcess {
@@ -44,33 +46,33 @@ function isFree(candidate: number): Promise<boolean> {
 beforeAll(async () => {
   data = realDiskFolder()
   port = await portRow(NODES)
-  environment = { MESHMQ_SERVERS: Array.from({ length: NODES }, (_, i) => `ws://127.0.0.1:${port + i}`).join(',') }
+  const servers = Array.from({ length: NODES }, (_, i) => `ws://127.0.0.1:${port + i}`)
+  environment = { MESHMQ_SERVERS: servers.join(',') }
   dev = start(['dev', '--port', String(port), '--data', data])
   await dev.printed(/Ctrl-C stops it\./)
+  client = await connect({ servers })
 })
 
 afterAll(async () => {
+  await client.close()
   for (const process of running.toReversed()) process.child.kill('SIGTERM')
   await Promise.all(running.map((process) => process.ended()))
   rmSync(data, { recursive: true, force: true })
 })
 
-/** Ends when the queue has a consumer: what is published from now on is stored for it. */
+/** Resolves when the queue has a consumer: what is published from now on is stored for it. */
 async function consumed(queue: string): Promise<void> {
-  await eventually(async () => (await queueInfo(queue))?.consumers === 1, { what: `${queue} has a consumer` })
+  await eventually(async () => (await statsOf(queue)).consumers === 1, { what: `${queue} has a consumer` })
 }
 
-async function queueInfo(queue: string): Promise<QueueStats | undefined> {
-  const { code, stdout } = await mesh('queue', 'info', queue, '--json')
-  return code === 0 ? (JSON.parse(stdout) as QueueStats) : undefined
+function statsOf(queue: string): Promise<QueueStats> {
+  return client.queue(queue).stats({ consistent: true })
 }
 
 /** A queue that is bound and holds nothing. */
 async function emptyQueue(name: string, pattern: string): Promise<void> {
-  const subscriber = start(['sub', pattern, '--queue', name])
-  await consumed(name)
-  subscriber.child.kill('SIGINT')
-  expect((await subscriber.ended()).code).toBe(0)
+  await client.queue(name).declare()
+  await client.queue(name).bind(pattern)
 }
 
 /** Of the nodes of the current dev. */
@@ -123,16 +125,16 @@ describe('meshmq pub and sub', () => {
     expect((await mesh('pub', 'work.item', 'x', '--count', '5')).stdout).toBe('published 5 messages\n')
     const two = await mesh('sub', 'work.#', '--queue', 'work', '--count', '2')
     expect(two).toEqual({ code: 0, stdout: 'work.item x\nwork.item x\n', stderr: '' })
-    expect(await queueInfo('work')).toMatchObject({ ready: 3, unsettled: 0, consumers: 0 })
+    expect(await statsOf('work')).toMatchObject({ ready: 3, unsettled: 0, consumers: 0 })
     expect((await mesh('sub', 'work.#', '--queue', 'work', '--count', '3')).stdout).toBe('work.item x\n'.repeat(3))
-    expect(await queueInfo('work')).toMatchObject({ ready: 0, unsettled: 0 })
+    expect(await statsOf('work')).toMatchObject({ ready: 0, unsettled: 0 })
   })
 
   it('store every one of many', async () => {
     await emptyQueue('many', 'many')
     const published = await mesh('pub', 'many', 'x', '--count', '5000', '--json')
     expect(JSON.parse(published.stdout)).toMatchObject({ published: 5_000, lastId: expect.any(String) })
-    expect(await queueInfo('many')).toMatchObject({ ready: 5_000 })
+    expect(await statsOf('many')).toMatchObject({ ready: 5_000 })
   })
 
   it('take the body from standard input as it is', async () => {
@@ -195,6 +197,15 @@ describe('meshmq queue and cluster', () => {
     expect(stdout).toMatch(/^listed +7 +0 +0 +listed\.topic$/m)
     const all = JSON.parse((await mesh('queue', 'ls', '--json')).stdout) as QueueStats[]
     expect(all.find(({ queue }) => queue === 'listed')).toMatchObject({ ready: 7, bindings: ['listed.topic'] })
+  })
+
+  it('show one queue as a table and as JSON', async () => {
+    await emptyQueue('shown', 'shown.topic')
+    const table = await mesh('queue', 'info', 'shown')
+    expect(table.stdout).toMatch(/^QUEUE +shown\n/)
+    expect(table.stdout).toMatch(/^bindings +shown\.topic$/m)
+    const json = await mesh('queue', 'info', 'shown', '--local', '--json')
+    expect(JSON.parse(json.stdout)).toMatchObject({ queue: 'shown', ready: 0, bindings: ['shown.topic'] })
   })
 
   it('tell that there is no such queue', async () => {
