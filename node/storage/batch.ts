@@ -17,7 +17,8 @@ import { placeSeed } from './segment.ts'
 import { readUint64, writeUint64 } from './uint64.ts'
 
 export const BATCH_HEADER_BYTES = 40
-const MAGIC = 0x51_42_71_6d
+/** The bytes "mqba". */
+const MAGIC = 0x61_62_71_6d
 
 export interface BatchHeader {
   /** Counts from 1 through all segments. */

@@ -145,10 +145,7 @@ class LogRecovery {
 
   async #readHeader(sequence: number): Promise<SegmentHeader | undefined> {
     const sector = Buffer.alloc(SEGMENT_HEADER_BYTES)
-    const size = await this.#withFile(sequence, async (file) => {
-      await file.read(sector, 0)
-      return file.size()
-    })
+    await this.#withFile(sequence, (file) => file.read(sector, 0))
     const header = decodeSegmentHeader(sector)
     if (header === undefined) return undefined
     if (header === 'unknownVersion')
@@ -159,9 +156,6 @@ class LogRecovery {
       throw this.#damage(sequence, 0, `the segment belongs to node ${nodeId}, incarnation ${incarnation}`)
     }
     if (header.sequence !== sequence) throw this.#damage(sequence, 0, `the file holds segment ${header.sequence}`)
-    if (size < header.segmentBytes) {
-      throw this.#damage(sequence, size, `the segment has lost its end: it had ${header.segmentBytes} bytes`)
-    }
     return header
   }
 
@@ -258,7 +252,7 @@ class LogRecovery {
     if (this.#scratch.length < bytes) this.#scratch = Buffer.allocUnsafeSlow(bytes)
     const buffer = this.#scratch.subarray(0, bytes)
     const read = await this.#withFile(sequence, (file) => file.read(buffer, 0))
-    if (read < bytes) throw this.#damage(sequence, read, `only ${read} of ${bytes} bytes can be read`)
+    if (read < bytes) throw this.#damage(sequence, read, `the segment has lost its end: it had ${bytes} bytes`)
     return { path: this.#path(sequence), bytes: buffer, seed: segmentSeed(this.#options.identity, sequence) }
   }
 

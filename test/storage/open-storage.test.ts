@@ -1,0 +1,81 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { systemClock } from '../../node/clock.ts'
+import { nodeFiles } from '../../node/storage/node-files.ts'
+import { type NodeStorage, openStorage } from '../../node/storage/open-storage.ts'
+import { entries, plain } from '../conformance/log-storage.ts'
+import { group } from './support/world.ts'
+
+let folder: string
+let opened: NodeStorage | undefined
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'meshmq-storage-'))
+})
+
+afterEach(async () => {
+  await opened?.close()
+  await rm(folder, { recursive: true })
+})
+
+async function open(nodeId = 'n1'): Promise<NodeStorage> {
+  let minted = 0
+  opened = await openStorage({
+    files: nodeFiles,
+    dataDir: join(folder, 'deep', 'data'),
+    nodeId,
+    clock: systemClock,
+    segmentBytes: 256 * 1024,
+    mintIncarnation: () => `life-${++minted}`,
+    wallNow: () => 77,
+  })
+  return opened
+}
+
+async function close(): Promise<void> {
+  await opened?.close()
+  opened = undefined
+}
+
+test('a new directory becomes a node that finds itself again', async () => {
+  const first = await open()
+  expect(first.bootId).toBe(77)
+  await first.wal.group(group).append({ entries: entries(1, 3, 1) })
+  await close()
+  const second = await open()
+  expect(second.bootId).toBe(78)
+  expect(second.identity.incarnation).toBe('life-1')
+  expect(plain(await second.wal.group(group).read(1, 1_000))).toEqual(plain(entries(1, 3, 1)))
+})
+
+test('a second node cannot open the directory of a running one', async () => {
+  await open()
+  const running = opened
+  await expect(open()).rejects.toMatchObject({ code: 'DirectoryInUse' })
+  opened = running
+})
+
+test('a directory without its log, or without its identity, is refused and not begun anew (trap 19)', async () => {
+  await open()
+  await close()
+  const dataDir = join(folder, 'deep', 'data')
+  expect((await readdir(dataDir)).sort()).toEqual(['identity', 'wal'])
+  await rm(join(dataDir, 'identity'), { recursive: true })
+  await expect(open()).rejects.toMatchObject({ code: 'IdentityMissing' })
+  await rm(dataDir, { recursive: true })
+  await open()
+  await close()
+  await rm(join(dataDir, 'wal'), { recursive: true })
+  await expect(open()).rejects.toMatchObject({ code: 'LogMissing' })
+})
+
+test('a log that lost a file is damage, and the directory can be opened by whoever comes to look', async () => {
+  await open()
+  await close()
+  await rm(join(folder, 'deep', 'data', 'wal', '0000000000000001.wal'))
+  await expect(open()).rejects.toMatchObject({ code: 'DamagedLog' })
+  // The lock was given back.
+  await expect(open()).rejects.toMatchObject({ code: 'DamagedLog' })
+})
