@@ -18,6 +18,7 @@ import {
   type SubscribeOptions,
   type Subscription,
 } from './subscription.ts'
+import { within } from './within.ts'
 
 export interface DrainOptions {
   /** How long handlers and the cluster may take. Default 30 000. */
@@ -180,7 +181,7 @@ export class Client implements AsyncDisposable {
       ...[...subscriptions].map((subscription) => subscription.finish(timeoutMs)),
       responders.drain(timeoutMs).then(() => responders.running),
     ])
-    await this.#within(timeoutMs, Promise.all([settles.idle(), publisher.idle()]))
+    await within(this.#clock, timeoutMs, Promise.all([settles.barrier(), publisher.sequencer.barrier()]))
     return { unfinished: counts.reduce((sum, count) => sum + count, 0) }
   }
 
@@ -189,25 +190,14 @@ export class Client implements AsyncDisposable {
     const { publisher, settles, subscriptions, isAttached } = this.#session
     for (const subscription of subscriptions) subscription.stop()
     if (isAttached) {
-      const farewell = settles.idle().then(() => publisher.command({ type: 'closeSession' }, CLOSE_MS))
-      await this.#within(
+      const farewell = settles.barrier().then(() => publisher.command({ type: 'closeSession' }, CLOSE_MS))
+      await within(
+        this.#clock,
         CLOSE_MS,
         farewell.catch(() => {}),
       )
     }
     this.#session.end()
-  }
-
-  /** Resolves with the promise or after `ms`. */
-  #within(ms: number, promise: Promise<unknown>): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#clock.setTimer(ms, resolve)
-      const done = () => {
-        cancel()
-        resolve()
-      }
-      promise.then(done, done)
-    })
   }
 
   #checkOpen(): void {

@@ -4,11 +4,12 @@
  *
  * Never: anything that outlives a socket but the server list and why each server failed last.
  */
-import { type ErrorCode, isErrorCode, MeshError } from '../wire/errors.ts'
+import { type ErrorCode, MeshError } from '../wire/errors.ts'
 import { FrameKind, PROTOCOL_VERSION } from '../wire/frame.ts'
 import type { Fault, Hello, Welcome } from '../wire/session-frames.ts'
 import { decodeSessionFrame, encodeSessionFrame, heartbeatFrame } from '../wire/session-frames.ts'
 import type { Clock } from './clock.ts'
+import { meshErrorOf } from './errors.ts'
 import type { Settings } from './options.ts'
 import type { OpenSocket, Socket } from './socket.ts'
 import type { StatusFeed } from './status.ts'
@@ -19,6 +20,8 @@ const ATTEMPT_MS = 5_000
 const STABLE_MS = 2_000
 /** Halves of a heartbeat interval without a sign of life after which the node is given up. */
 const SILENT_TICKS_MAX = 5
+/** A node that asks for more would have its clients do nothing else, milliseconds. */
+const HEARTBEAT_MS_MIN = 10
 /** Faults that no other attempt will mend. */
 const FATAL: readonly ErrorCode[] = ['Unauthorized', 'UnsupportedVersion']
 
@@ -163,6 +166,7 @@ export class Connection {
   #welcome(welcome: Welcome): void {
     if (this.#state !== 'opening') throw new MeshError('Protocol', 'a second welcome')
     if (welcome.version !== PROTOCOL_VERSION) throw new MeshError('Protocol', `version ${welcome.version} in welcome`)
+    if (!(welcome.heartbeatMs >= HEARTBEAT_MS_MIN)) throw new MeshError('Protocol', 'a welcome without a heartbeat')
     this.#cancelTimer()
     this.#user.attached(welcome)
     this.#state = 'attached'
@@ -175,14 +179,13 @@ export class Connection {
   }
 
   #fault({ code, message }: Fault): void {
-    const known = isErrorCode(code) ? code : 'Connection'
-    const error = new MeshError(known, `${this.#settings.servers[this.#server]}: ${message}`)
-    if (this.#state === 'opening' && this.#resuming && known === 'SessionLost') {
+    const error = meshErrorOf(code, `${this.#settings.servers[this.#server]}: ${message}`)
+    if (this.#state === 'opening' && this.#resuming && error.code === 'SessionLost') {
       this.#drop('close')
       this.#user.sessionLost()
       this.#feed.tell({ type: 'sessionLost' })
       this.#open()
-    } else if (FATAL.includes(known) && !this.#everAttached) {
+    } else if (FATAL.includes(error.code) && !this.#everAttached) {
       this.#drop('close')
       this.#giveUp(error)
     } else this.#lost(error, 'close')

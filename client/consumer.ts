@@ -28,7 +28,8 @@ export interface ConsumerSettings {
 export interface ConsumerUser {
   /** There may be something to take. */
   ready(): void
-  lost(delivery: Delivery, error: MeshError): void
+  /** A message that was handed out is not this client's any more. */
+  lost(delivery: Delivery): void
 }
 
 export class Consumer implements DeliveryHolder {
@@ -127,7 +128,7 @@ export class Consumer implements DeliveryHolder {
   /** Everything without a confirmed settle, as the next hello is to list it. */
   held(): [first: number, count: number][] {
     if (this.#incarnation === undefined) return []
-    return [...runsOf(this.#open.keys()), ...this.#settles.unconfirmed(this.#incarnation)]
+    return joined([...runsOf(this.#open.keys()), ...this.#settles.unconfirmed(this.#incarnation)])
   }
 
   detached(): void {
@@ -178,10 +179,9 @@ export class Consumer implements DeliveryHolder {
     this.#isStopped = true
   }
 
-  /** Resolves when everything handed out is settled or lost, or at the deadline. Resolves with what is left. */
-  async finished(deadline: Promise<void>): Promise<number> {
-    if (this.#handed > 0) await Promise.race([new Promise<void>((resolve) => this.#idle.push(resolve)), deadline])
-    return this.#handed
+  /** Resolves when everything handed out is settled or lost. */
+  async finished(): Promise<void> {
+    if (this.#handed > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
   }
 
   #release(delivery: Delivery): void {
@@ -197,7 +197,8 @@ export class Consumer implements DeliveryHolder {
   #lose(delivery: Delivery, error: MeshError): void {
     this.#release(delivery)
     delivery.lose(error)
-    this.#user.lost(delivery, error)
+    // Nobody knows of those that were only buffered, and what its user closes is no loss.
+    if (delivery.handedTick !== undefined && error.code !== 'Closed') this.#user.lost(delivery)
   }
 
   #tellIdle(): void {
@@ -255,4 +256,15 @@ function runsOf(numbers: Iterable<number>): [first: number, count: number][] {
     else runs.push([number, 1])
   }
   return runs
+}
+
+/** The fewest runs for the same numbers. */
+function joined(runs: [first: number, count: number][]): [first: number, count: number][] {
+  const result: [number, number][] = []
+  for (const [first, count] of runs.sort((a, b) => a[0] - b[0])) {
+    const last = result[result.length - 1]
+    if (last !== undefined && first <= last[0] + last[1]) last[1] = Math.max(last[1], first + count - last[0])
+    else result.push([first, count])
+  }
+  return result
 }

@@ -217,22 +217,30 @@ export class VolatileMessage extends Content implements Message {
   readonly id: string
   readonly topic: string
   readonly attempt = 1
-  readonly timestamp: Date
-  readonly #controller = new AbortController()
+  readonly #wallMs: number
+  #controller: AbortController | undefined
+  #abortedBy: MeshError | undefined
 
   constructor({ id, topic, wallMs, bytes }: VolatileFields) {
     super(bytes)
     this.id = id
     this.topic = topic
-    this.timestamp = new Date(wallMs)
+    this.#wallMs = wallMs
+  }
+
+  get timestamp(): Date {
+    return new Date(this.#wallMs)
   }
 
   get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#abortedBy !== undefined) this.#controller.abort(this.#abortedBy)
     return this.#controller.signal
   }
 
   abort(error: MeshError): void {
-    this.#controller.abort(error)
+    this.#abortedBy = error
+    this.#controller?.abort(error)
   }
 
   async ack(): Promise<void> {}

@@ -99,11 +99,6 @@ export class Publisher {
     return item.promise
   }
 
-  /** Resolves when everything that was sent has its outcome, and nothing waits to be sent. */
-  idle(): Promise<void> {
-    return this.sequencer.idle()
-  }
-
   /** Fails everything; nothing is taken any more. */
   close(error: (isSent: boolean) => MeshError): void {
     this.#closed ??= error(false)
@@ -128,8 +123,8 @@ export class Publisher {
       else if (item.deadlineMs < earliestMs) earliestMs = item.deadlineMs
     }
     for (const { item, isSent } of due) {
-      if (!isSent) this.sequencer.withdraw(item)
       item.fail(this.#late(item, isSent))
+      if (!isSent) this.sequencer.withdraw(item)
     }
     return earliestMs
   }
@@ -146,8 +141,8 @@ export class Publisher {
 
   #abort(item: PublishItem, signal: AbortSignal): void {
     const isSent = item.message === undefined
-    if (!isSent) this.sequencer.withdraw(item)
     item.fail(aborted(signal, isSent ? 'unknown' : 'not-applied'))
+    if (!isSent) this.sequencer.withdraw(item)
   }
 }
 
@@ -195,6 +190,7 @@ class PublishItem implements Outgoing {
   readonly deadlineMs: number
   readonly promise: Promise<PubAck>
   isOver = false
+  ordinal = 0
   readonly #identity: Identity
   #resolve!: (ack: PubAck) => void
   #reject!: (error: MeshError) => void
@@ -241,6 +237,7 @@ class CommandItem implements Outgoing {
   readonly deadlineMs: number
   readonly promise: Promise<Result>
   isOver = false
+  ordinal = 0
   #isJudged = false
   readonly #onResult: ((result: Result) => void) | undefined
   #resolve!: (result: Result) => void

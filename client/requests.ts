@@ -12,6 +12,7 @@ import {
 } from '../wire/session-frames.ts'
 import type { Clock } from './clock.ts'
 import { Deadlines } from './deadlines.ts'
+import { meshErrorOf } from './errors.ts'
 import { type Message, VolatileMessage } from './message.ts'
 import { positive } from './options.ts'
 import { aborted, encodeChecked, type PublisherHost } from './publisher.ts'
@@ -116,7 +117,7 @@ export class Requests {
         const error = code ?? 'Remote'
         // What the responder said is the cause; all else is the cluster's own words.
         const cause = error === 'Remote' ? new Error(text) : undefined
-        waiting.reject(new MeshError(error, `${waiting.what}: ${text ?? error}`, { cause }))
+        waiting.reject(meshErrorOf(error, `${waiting.what}: ${text ?? error}`, { cause }))
       } else {
         const fields = { id: `reply-${number}`, topic: waiting.topic, wallMs: this.#clock.wallMs(), bytes }
         waiting.resolve(new VolatileMessage(fields) as never)
@@ -127,7 +128,7 @@ export class Requests {
   answered({ id, code, message, value }: Answer): void {
     const waiting = this.#take(id)
     if (code === undefined) waiting?.resolve(value as never)
-    else waiting?.reject(new MeshError(code, message ?? code))
+    else waiting?.reject(meshErrorOf(code, message))
   }
 
   /** Replies find their way by the session: without it they are lost. */

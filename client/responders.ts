@@ -10,6 +10,7 @@ import { encodeChecked } from './publisher.ts'
 import { inFrames } from './requests.ts'
 import type { CloseOptions, Handler, Subscription } from './subscription.ts'
 import { topicMatches } from './topic-match.ts'
+import { isThenable, within } from './within.ts'
 
 /** Requests that are being answered at a time; more are refused, so that askers hear of it at once. */
 const RUNNING_MAX = 16_384
@@ -29,9 +30,9 @@ export class Responders {
   readonly #host: RespondersHost
   readonly #responders: Responder[] = []
   #replies: ReplyItem[] = []
-  #running = 0
+  readonly #running = new Set<VolatileMessage>()
   #turn = 0
-  #idle: (() => void)[] = []
+  #onRest: (() => void)[] = []
 
   constructor(host: RespondersHost) {
     this.#host = host
@@ -55,18 +56,18 @@ export class Responders {
   requested([token, topic, bytes]: RequestedItem): void {
     const responder = this.#responderFor(topic)
     if (responder === undefined) return this.#reply([token, null, `no responder for '${topic}' here`])
-    if (this.#running >= RUNNING_MAX) return this.#reply([token, null, 'the responder is overloaded'])
+    if (this.#running.size >= RUNNING_MAX) return this.#reply([token, null, 'the responder is overloaded'])
     const message = new VolatileMessage({ id: token, topic, wallMs: this.#host.clock.wallMs(), bytes })
-    this.#running++
+    this.#running.add(message)
     try {
       const returned = responder.handler(message)
-      if (!(returned instanceof Promise)) return this.#answered(token, returned)
+      if (!isThenable(returned)) return this.#answered(message, returned)
       returned.then(
-        (body) => this.#answered(token, body),
-        (error: unknown) => this.#failed(token, responder.pattern, error),
+        (body) => this.#answered(message, body),
+        (error: unknown) => this.#failed(message, responder.pattern, error),
       )
     } catch (error) {
-      this.#failed(token, responder.pattern, error)
+      this.#failed(message, responder.pattern, error)
     }
   }
 
@@ -87,7 +88,7 @@ export class Responders {
 
   /** Requests that are being answered. */
   get running(): number {
-    return this.#running
+    return this.#running.size
   }
 
   /** Takes no more requests, and resolves when the others are answered or the deadline has come. */
@@ -95,8 +96,10 @@ export class Responders {
     await Promise.all(this.#responders.map((responder) => responder.close({ timeoutMs })))
   }
 
-  abandon(): void {
+  /** The client is closed: nobody will get what is still being worked out. */
+  abandon(error: MeshError): void {
     for (const responder of this.#responders.splice(0)) responder.end(undefined)
+    for (const message of this.#running) message.abort(error)
   }
 
   async close(responder: Responder, timeoutMs: number): Promise<void> {
@@ -106,7 +109,10 @@ export class Responders {
       await this.#host.command(command, Math.min(timeoutMs, UNLISTEN_TIMEOUT_MS)).catch(() => {})
     }
     this.#remove(responder)
-    if (this.#running > 0) await this.#finished(timeoutMs)
+    if (this.#running.size > 0) {
+      const rest = new Promise<void>((resolve) => this.#onRest.push(resolve))
+      await within(this.#host.clock, timeoutMs, rest)
+    }
     responder.end(undefined)
   }
 
@@ -155,21 +161,19 @@ export class Responders {
     return matching[this.#turn++ % matching.length]
   }
 
-  #answered(token: string, body: unknown): void {
-    this.#running--
+  #answered(message: VolatileMessage, body: unknown): void {
     try {
-      this.#reply([token, encodeChecked(body, undefined)])
+      this.#reply([message.id, encodeChecked(body, undefined)])
     } catch (error) {
-      this.#reply([token, null, `the reply cannot be sent: ${textOf(error)}`])
+      this.#reply([message.id, null, `the reply cannot be sent: ${textOf(error)}`])
     }
-    this.#tellIdle()
+    this.#done(message)
   }
 
-  #failed(token: string, pattern: string, error: unknown): void {
-    this.#running--
+  #failed(message: VolatileMessage, pattern: string, error: unknown): void {
     this.#host.handlerFailed(pattern, error)
-    this.#reply([token, null, textOf(error)])
-    this.#tellIdle()
+    this.#reply([message.id, null, textOf(error)])
+    this.#done(message)
   }
 
   #reply(item: ReplyItem): void {
@@ -182,19 +186,10 @@ export class Responders {
     if (at >= 0) this.#responders.splice(at, 1)
   }
 
-  #finished(timeoutMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#host.clock.setTimer(timeoutMs, resolve)
-      this.#idle.push(() => {
-        cancel()
-        resolve()
-      })
-    })
-  }
-
-  #tellIdle(): void {
-    if (this.#running > 0) return
-    for (const resolve of this.#idle.splice(0)) resolve()
+  #done(message: VolatileMessage): void {
+    this.#running.delete(message)
+    if (this.#running.size > 0) return
+    for (const resolve of this.#onRest.splice(0)) resolve()
   }
 }
 

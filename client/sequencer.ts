@@ -15,6 +15,7 @@ import { restampLogFrame } from '../wire/frame.ts'
 import { PublishFrameBuilder } from '../wire/publish-frame.ts'
 import type { OutcomeNotice } from '../wire/session-frames.ts'
 import { Deque } from './deque.ts'
+import { meshErrorOf } from './errors.ts'
 import { GROUP, type Identity } from './identity.ts'
 
 /** Bytes of frames without an outcome: what a socket that stands still may hold at most. */
@@ -34,6 +35,8 @@ export interface Outgoing {
   readonly deadlineMs: number
   /** Nobody waits any more. */
   readonly isOver: boolean
+  /** Its place among all items ever pushed. */
+  ordinal: number
   /** Once or more; what counts is the first. Without `error` it was applied. */
   judged(sequence: number, error: MeshError | undefined, result: OutcomeNotice['result']): void
 }
@@ -60,7 +63,8 @@ export class Sequencer {
   #charged = 0
   /** A new attachment has not yet got the frames that an earlier one had. */
   #resend = false
-  #idle: (() => void)[] = []
+  #pushed = 0
+  readonly #barriers: { readonly ordinal: number; readonly resolve: () => void }[] = []
 
   constructor(identity: Identity, inFlightMax: number) {
     this.#identity = identity
@@ -72,11 +76,15 @@ export class Sequencer {
     return this.#charged
   }
 
-  /** Resolves when nothing is unsent and every outcome is known. */
-  idle(): Promise<void> {
+  get hasUnsent(): boolean {
+    return this.#unsent.size > 0
+  }
+
+  /** Resolves when everything pushed so far has its outcome or was withdrawn. */
+  barrier(): Promise<void> {
     return new Promise((resolve) => {
-      this.#idle.push(resolve)
-      this.#tellIdle()
+      this.#barriers.push({ ordinal: this.#pushed, resolve })
+      this.#tellBarriers()
     })
   }
 
@@ -88,19 +96,21 @@ export class Sequencer {
 
   push(item: Outgoing): void {
     this.#charged += item.charge
+    item.ordinal = ++this.#pushed
     this.#unsent.push(item)
   }
 
-  /** Takes back an item that was not sent. The caller marks it as over. */
+  /** Takes back an item that was not sent and is over. */
   withdraw(item: Outgoing): void {
     item.message = undefined
     this.#charged -= item.charge
     this.#withdrawn++
     // What is over is skipped when its turn comes, which may be never: it must not pile up in a long outage.
-    if (this.#withdrawn < WITHDRAWN_MAX && this.#withdrawn < this.#unsent.size) return
-    this.#unsent.keep((each) => each !== item && !each.isOver)
-    this.#withdrawn = 0
-    this.#tellIdle()
+    if (this.#withdrawn >= WITHDRAWN_MAX || this.#withdrawn >= this.#unsent.size) {
+      this.#unsent.keep((each) => !each.isOver)
+      this.#withdrawn = 0
+    }
+    this.#tellBarriers()
   }
 
   /** Sends what there is room for. Only while attached. */
@@ -131,7 +141,7 @@ export class Sequencer {
     for (const frame of this.#frames) {
       const item = frame.items[sequence - frame.first]
       if (item === undefined) continue
-      const error = code && new MeshError(code, message ?? code, { outcome: 'not-applied' })
+      const error = code === undefined ? undefined : meshErrorOf(code, message, { outcome: 'not-applied' })
       item.judged(sequence, error, result)
       if (frame.isControl) this.#judge(frame, sequence)
       this.#trim()
@@ -159,7 +169,7 @@ export class Sequencer {
     for (const { first, items } of frames) {
       for (let i = 0; i < items.length; i++) this.#giveUp(items[i]!, first + i, error)
     }
-    this.#tellIdle()
+    this.#tellBarriers()
   }
 
   /** Sent and unsent, for whoever looks at deadlines. */
@@ -229,11 +239,18 @@ export class Sequencer {
       this.#inFlightBytes -= frame.bytes.length
       this.#frames.shift()
     }
-    this.#tellIdle()
+    this.#tellBarriers()
   }
 
-  #tellIdle(): void {
-    if (this.#idle.length === 0 || this.#unsent.size > 0 || this.#frames.size > 0) return
-    for (const resolve of this.#idle.splice(0)) resolve()
+  #tellBarriers(): void {
+    if (this.#barriers.length === 0) return
+    const oldest = this.#frames.first?.items[0] ?? this.#oldestUnsent()
+    const passed = oldest === undefined ? this.#pushed : oldest.ordinal - 1
+    while (this.#barriers.length > 0 && this.#barriers[0]!.ordinal <= passed) this.#barriers.shift()!.resolve()
+  }
+
+  #oldestUnsent(): Outgoing | undefined {
+    for (const item of this.#unsent) if (!item.isOver) return item
+    return undefined
   }
 }

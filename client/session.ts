@@ -116,7 +116,7 @@ export class Session implements ConnectionUser {
       error ?? new MeshError('Closed', 'the client is closed', { outcome: isSent ? 'unknown' : 'not-applied' })
     this.#connection.close()
     for (const subscription of [...this.subscriptions]) subscription.abandon(closed(true))
-    this.responders.abandon()
+    this.responders.abandon(closed(true))
     this.settles.close(closed(true))
     this.publisher.close(closed)
     this.requests.close(closed)
@@ -172,7 +172,8 @@ export class Session implements ConnectionUser {
   receive(frame: Uint8Array): void {
     switch (frame[0]) {
       case FrameKind.confirm:
-        return this.publisher.sequencer.confirm(decodeConfirmFrame(frame))
+        this.publisher.sequencer.confirm(decodeConfirmFrame(frame))
+        return this.#goOn()
       case FrameKind.deliver: {
         const { consumer, deliveries } = decodeDeliverFrame(frame)
         // Those of a consumer that is being cancelled go back by themselves.
@@ -186,7 +187,8 @@ export class Session implements ConnectionUser {
         for (const item of decodeSessionFrame(frame) as RequestedItem[]) this.responders.requested(item)
         return
       case FrameKind.outcome:
-        return this.publisher.sequencer.outcome(decodeSessionFrame(frame) as OutcomeNotice)
+        this.publisher.sequencer.outcome(decodeSessionFrame(frame) as OutcomeNotice)
+        return this.#goOn()
       case FrameKind.answer:
         return this.requests.answered(decodeSessionFrame(frame) as Answer)
       case FrameKind.cancelled: {
@@ -205,6 +207,11 @@ export class Session implements ConnectionUser {
       this.#clock.defer(this.#flush)
     }
     return this.#turnMs
+  }
+
+  /** Outcomes make room for what waits. */
+  #goOn(): void {
+    if (this.publisher.sequencer.hasUnsent) this.#wake()
   }
 
   readonly #flush = (): void => {

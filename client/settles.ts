@@ -36,11 +36,13 @@ interface Waiter {
   isOver: boolean
 }
 
-/** What one flush took: as a rule one frame. */
-interface Batch {
-  readonly waiters: Waiter[]
-  readonly stale: SettledNotice['stale'][number][]
-  framesOpen: number
+/** What is gathered until one flush, then under way: as a rule in one frame. */
+class Batch {
+  readonly waiters: Waiter[] = []
+  readonly stale: SettledNotice['stale'][number][] = []
+  /** Told when the cluster has answered for all of it. */
+  readonly onAnswer: (() => void)[] = []
+  framesOpen = 0
 }
 
 interface SentFrame {
@@ -56,12 +58,11 @@ export class Settles {
   readonly #deadlines: Deadlines
   /** Runs that were not sent yet. */
   #items: Mutable<SettleItem>[] = []
-  #waiters: Waiter[] = []
+  #gathering = new Batch()
   readonly #frames = new Map<number, SentFrame>()
-  readonly #batches = new Set<Batch>()
+  readonly #underWay = new Set<Batch>()
   #lastTag = 0
   #resend = false
-  #idle: (() => void)[] = []
 
   constructor(identity: Identity, timeoutMs: number, clock: Clock, host: SettlesHost) {
     this.#identity = identity
@@ -94,7 +95,7 @@ export class Settles {
     this.add(settle)
     this.#deadlines.add(deadlineMs)
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ settle, deadlineMs, resolve, reject, isOver: false })
+      this.#gathering.waiters.push({ settle, deadlineMs, resolve, reject, isOver: false })
     })
   }
 
@@ -106,10 +107,10 @@ export class Settles {
     }
     if (this.#items.length === 0) return
     const items = this.#items.length === 1 ? this.#items : merge(this.#items)
-    const batch: Batch = { waiters: this.#waiters, stale: [], framesOpen: 0 }
-    this.#batches.add(batch)
+    const batch = this.#gathering
+    this.#underWay.add(batch)
     this.#items = []
-    this.#waiters = []
+    this.#gathering = new Batch()
     for (let i = 0; i < items.length; i += limits.frameSettlesMax) {
       const frame = { tag: ++this.#lastTag, batch, items: items.slice(i, i + limits.frameSettlesMax) }
       batch.framesOpen++
@@ -126,10 +127,10 @@ export class Settles {
     const { batch } = frame
     batch.stale.push(...stale)
     if (--batch.framesOpen > 0) return
-    this.#batches.delete(batch)
+    this.#underWay.delete(batch)
     for (const [consumer, first, count] of batch.stale) this.#host.stale(consumer, first, count)
     for (const waiter of batch.waiters) finish(waiter, batch.stale)
-    this.#tellIdle()
+    for (const tell of batch.onAnswer) tell()
   }
 
   attached(): void {
@@ -139,17 +140,20 @@ export class Settles {
   /** The consumer does not exist any more: nothing that it held is open, and to settle it means nothing. */
   forget(consumer: number, error: MeshError): void {
     this.#items = this.#items.filter((item) => item.consumer !== consumer)
+    if (this.#items.length === 0) for (const tell of this.#gathering.onAnswer.splice(0)) tell()
     for (const waiter of this.#allWaiters()) if (waiter.settle.consumer === consumer) fail(waiter, error)
   }
 
   sessionLost(error: MeshError): void {
-    const waiters = [...this.#allWaiters()]
+    const batches = [...this.#underWay, this.#gathering]
     this.#items = []
-    this.#waiters = []
+    this.#gathering = new Batch()
     this.#frames.clear()
-    this.#batches.clear()
-    for (const waiter of waiters) fail(waiter, error)
-    this.#tellIdle()
+    this.#underWay.clear()
+    for (const { waiters, onAnswer } of batches) {
+      for (const waiter of waiters) fail(waiter, error)
+      for (const tell of onAnswer) tell()
+    }
   }
 
   close(error: MeshError): void {
@@ -171,21 +175,10 @@ export class Settles {
     return runs
   }
 
-  /** Resolves when nothing is on its way any more. */
-  idle(): Promise<void> {
-    if (this.#isIdle) return Promise.resolve()
-    return new Promise((resolve) => this.#idle.push(resolve))
-  }
-
-  get #isIdle(): boolean {
-    return this.#items.length === 0 && this.#frames.size === 0
-  }
-
-  #tellIdle(): void {
-    if (!this.#isIdle) return
-    const idle = this.#idle
-    this.#idle = []
-    for (const resolve of idle) resolve()
+  /** Resolves when the cluster has answered for everything settled so far. */
+  async barrier(): Promise<void> {
+    const batches = this.#items.length === 0 ? [...this.#underWay] : [...this.#underWay, this.#gathering]
+    await Promise.all(batches.map(({ onAnswer }) => new Promise<void>((resolve) => onAnswer.push(resolve))))
   }
 
   #encode(tag: number, items: readonly SettleItem[]): Uint8Array {
@@ -194,8 +187,8 @@ export class Settles {
   }
 
   *#allWaiters(): IterableIterator<Waiter> {
-    for (const batch of this.#batches) yield* batch.waiters
-    yield* this.#waiters
+    for (const batch of this.#underWay) yield* batch.waiters
+    yield* this.#gathering.waiters
   }
 
   #expire(nowMs: number): number {

@@ -13,6 +13,7 @@ import { type Delivery, type Message, PermanentError } from './message.ts'
 import { delay, integer, positive } from './options.ts'
 import type { Settles } from './settles.ts'
 import type { Status } from './status.ts'
+import { isThenable, within } from './within.ts'
 
 export interface SubscribeOptions {
   /** Durable, declared and bound when it is not yet; its consumers compete. Without: an exclusive queue that goes with the session. */
@@ -120,6 +121,16 @@ export abstract class BaseSubscription implements Subscription {
     this.closed.catch(() => {})
   }
 
+  /** Handed out, and its user has not finished with it. */
+  protected get unfinished(): number {
+    return this.consumer.handed
+  }
+
+  /** Resolves when nothing is unfinished. */
+  protected finished(): Promise<void> {
+    return this.consumer.finished()
+  }
+
   /** There may be something to hand out. */
   protected abstract ready(): void
   /** Nothing more is coming. */
@@ -169,10 +180,10 @@ export abstract class BaseSubscription implements Subscription {
   async #finish(timeoutMs: number): Promise<number> {
     this.consumer.stop()
     this.ended(undefined)
-    const { deadline, cancel } = deadlineAfter(this.host.clock, timeoutMs)
-    const unfinished = await this.consumer.finished(deadline)
-    await Promise.race([this.host.settles.idle(), deadline])
-    cancel()
+    const { clock, settles } = this.host
+    await within(clock, timeoutMs, this.finished())
+    const unfinished = this.unfinished
+    await within(clock, CANCEL_TIMEOUT_MS, settles.barrier())
     await this.claim.drop(new MeshError('Closed', 'the subscription is closed'), CANCEL_TIMEOUT_MS)
     this.host.remove(this)
     this.#end(undefined)
@@ -190,6 +201,9 @@ export abstract class BaseSubscription implements Subscription {
 export class HandlerSubscription extends BaseSubscription {
   readonly #handler: Handler
   #isHandingOut = false
+  /** Handlers that have not come to their end, whether or not they have settled their message. */
+  #running = 0
+  #onRest: (() => void)[] = []
 
   constructor(pattern: string, handler: Handler, options: SubscribeOptions, host: SubscriptionHost) {
     super(pattern, options, host)
@@ -220,7 +234,17 @@ export class HandlerSubscription extends BaseSubscription {
 
   protected ended(): void {}
 
+  protected override get unfinished(): number {
+    return Math.max(this.#running, this.consumer.handed)
+  }
+
+  protected override async finished(): Promise<void> {
+    await this.consumer.finished()
+    if (this.#running > 0) await new Promise<void>((resolve) => this.#onRest.push(resolve))
+  }
+
   #run(delivery: Delivery): void {
+    this.#running++
     try {
       const returned = this.#handler(delivery)
       if (!isThenable(returned)) return this.#handled(delivery)
@@ -234,14 +258,21 @@ export class HandlerSubscription extends BaseSubscription {
   }
 
   #handled(delivery: Delivery): void {
+    this.#rest()
     if (delivery.isOpen) this.consumer.settleQuietly(delivery, SettleOutcome.accepted, 0)
   }
 
   #failed(delivery: Delivery, error: unknown): void {
+    this.#rest()
     this.host.handlerFailed(this.pattern, error)
     if (!delivery.isOpen) return
     if (error instanceof PermanentError) return this.consumer.settleQuietly(delivery, SettleOutcome.rejected, 0)
     this.consumer.settleQuietly(delivery, SettleOutcome.released, this.#retryMs(delivery.attempt))
+  }
+
+  #rest(): void {
+    if (--this.#running > 0) return
+    for (const resolve of this.#onRest.splice(0)) resolve()
   }
 
   #retryMs(attempt: number): number {
@@ -312,16 +343,4 @@ export class IterableSubscription extends BaseSubscription implements AsyncItera
     ending.error = undefined
     return error === undefined ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(error)
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
-}
-
-function deadlineAfter(clock: Clock, ms: number): { deadline: Promise<void>; cancel: () => void } {
-  let cancel = () => {}
-  const deadline = new Promise<void>((resolve) => {
-    cancel = clock.setTimer(ms, resolve)
-  })
-  return { deadline, cancel }
 }
