@@ -28,6 +28,8 @@ export interface Stage {
 /** Long enough for several election timeouts of whoever is cut off. */
 const isolationMs = 3000
 const aftermathMs = 2000
+/** Redials and what they set off. */
+const settlingMs = 200
 /** A leader without a quorum gives up one election timeout (600 ms) after it last heard of one, whatever its clock. */
 const stepDownWithinMs = 900
 /** A dead process is noticed by its closed socket: its successor leads before the shortest election timeout is over. */
@@ -44,11 +46,20 @@ export class Finale {
     const { kind, members, nodes, trace } = this.#stage
     // One more must be away for a while.
     if (nodes.length - 1 <= members / 2) return
+    if (kind === 'none') return
     trace.note('finale', '', kind)
+    await this.#clearTheAir()
     if (kind === 'rejoin') await this.#cutOffFollower(true)
     else if (kind === 'deafFollower') await this.#cutOffFollower(false)
     else if (kind === 'isolatedLeader') await this.#isolateLeader()
     else if (kind === 'deadLeader') await this.#killLeader()
+  }
+
+  /** New sockets everywhere, so that no message of the stormy days arrives in the quiet: from a dead leader, for instance. */
+  async #clearTheAir(): Promise<void> {
+    const { network, nodes, run } = this.#stage
+    for (const one of nodes) for (const other of nodes) if (one.id < other.id) network.reset(one.id, other.id)
+    await run(settlingMs)
   }
 
   /** PreVote and the lease (dissertation §9.6, §4.2.3): a member that hears nobody deposes nobody, then or on its return. */

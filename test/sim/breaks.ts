@@ -1,0 +1,208 @@
+/**
+ * Bugs to plant: each breaks one rule of Raft or of the log by a line or two, as a careless change would. Where an assertion in
+ * the sources would notice the break by itself, it is taken out too, so that the simulator has to.
+ *
+ * Never: applied to anything but a copy (selftest.ts).
+ */
+
+export interface Edit {
+  /** From the repository's root. */
+  readonly file: string
+  /** Must stand there exactly once. */
+  readonly find: string
+  readonly replace: string
+}
+
+export interface PlantedBreak {
+  readonly name: string
+  /** Which rule is broken, and who wrote it down. */
+  readonly rule: string
+  readonly edits: readonly Edit[]
+}
+
+function planted(
+  name: string,
+  rule: string,
+  ...edits: readonly (readonly [file: string, find: string, replace: string])[]
+) {
+  return { name, rule, edits: edits.map(([file, find, replace]) => ({ file, find, replace })) }
+}
+
+const elections: readonly PlantedBreak[] = [
+  planted(
+    'vote twice in a term',
+    '§5.2: each server votes for at most one candidate in a given term',
+    ['raft/follower.ts', 'if (binds && !isVoteFree(state, message)) return false', ''],
+    ['raft/state.ts', 'invariant(given === candidate, () =>', 'invariant(given !== undefined, () =>'],
+  ),
+  planted('forget the vote in a crash', 'figure 2: votedFor is persistent', [
+    'raft/state.ts',
+    'this.#vote = hardState.vote',
+    "this.#vote = ''",
+  ]),
+  planted('forget the term in a crash', 'figure 2: currentTerm is persistent', [
+    'raft/state.ts',
+    'this.#term = hardState.term',
+    'this.#term = options.recovered.termRuns.at(-1)?.term ?? 0',
+  ]),
+  planted('count the own vote before it is synced', 'trap 4, for votes', [
+    'raft/candidate.ts',
+    '  state.becomeCandidate()\n',
+    '  state.becomeCandidate()\n  voteForSelf(state)\n',
+  ]),
+  planted('vote for a log that is behind', '§5.4.1: the election restriction', [
+    'raft/follower.ts',
+    'return state.log.isUpToDate(message.lastIndex, message.lastTerm)',
+    'return true',
+  ]),
+  planted('compare logs by length alone', '§5.4.1: the later last term is more up-to-date', [
+    'raft/log.ts',
+    'return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.#lastIndex)',
+    'return lastTerm >= 0 && lastIndex >= this.#lastIndex',
+  ]),
+  planted('elect with less than a majority', '§5.2: votes from a majority', [
+    'raft/quorum.ts',
+    'const majority = Math.floor(members.length / 2) + 1',
+    'const majority = Math.floor(members.length / 2)',
+  ]),
+  planted('campaign without a pre-vote', 'dissertation §9.6, trap 7', [
+    'raft/candidate.ts',
+    '  requestVotes(state, true)\n  concludePreVote(state)',
+    '  state.becomeCandidate()\n  requestVotes(state, false)',
+  ]),
+  planted('vote while the leader is alive', 'dissertation §4.2.3, trap 8', [
+    'raft/raft.ts',
+    '      if (state.inLease) return false\n',
+    '',
+  ]),
+  planted('lead on without a quorum', 'dissertation §6.2, trap 8', [
+    'raft/leader.ts',
+    'if (state.ticks - heard > state.tuning.electionTicks)',
+    'if (state.ticks - heard > 1e9)',
+  ]),
+  planted('ignore that the leader is dead', 'a refused redial is evidence', [
+    'raft/raft.ts',
+    'else if (state.leader === id) state.forgetLeader()',
+    '',
+  ]),
+  planted(
+    'count an emptied directory as the member that it was',
+    'trap 19: forgotten promises bind nobody',
+    ['raft/raft.ts', 'if (message.toIncarnation === incarnation) return true', 'return true'],
+    [
+      'raft/raft.ts',
+      'if (!this.#isForUs(message) || this.#isFromImpostor(message)) return',
+      'if (!this.#isForUs(message)) return',
+    ],
+    [
+      'raft/candidate.ts',
+      'return vote?.incarnation === member.incarnation ? vote.granted : undefined',
+      'return vote?.granted',
+    ],
+    [
+      'raft/state.ts',
+      'return progress?.member.incarnation === member.incarnation ? progress : undefined',
+      'return progress',
+    ],
+  ),
+]
+
+const replication: readonly PlantedBreak[] = [
+  planted('commit an older term by counting', '§5.4.2, figure 8, trap 3', [
+    'raft/leader.ts',
+    'if (index <= log.commitIndex || index < state.leadIndex) return',
+    'if (index <= log.commitIndex) return',
+  ]),
+  planted('commit with less than a majority', '§5.3: stored on a majority', [
+    'raft/quorum.ts',
+    'return descending[Math.floor(members.length / 2)]!',
+    'return descending[Math.max(0, Math.floor(members.length / 2) - 1)]!',
+  ]),
+  planted('skip the check of the previous entry', '§5.3: the consistency check', [
+    'raft/follower.ts',
+    'if (log.termAt(prevIndex) !== prevTerm)',
+    'if (log.termAt(prevIndex) === undefined)',
+  ]),
+  planted('keep entries that conflict', 'figure 2, AppendEntries rule 3', [
+    'raft/log.ts',
+    'entries.findIndex((entry) => this.termAt(entry.index) !== entry.term)',
+    'entries.findIndex((entry) => this.termAt(entry.index) === undefined)',
+  ]),
+  planted(
+    'cut what a late append does not mention',
+    'figure 2, AppendEntries rule 3: only a conflict cuts',
+    ['raft/log.ts', 'return differing === -1 ? entries.length : differing', 'return Math.min(0, differing)'],
+    ['raft/log.ts', 'invariant(index > this.#commitIndex, () =>', 'invariant(index > 0, () =>'],
+  ),
+  planted('commit beyond what the append has matched', 'figure 2, AppendEntries rule 5', [
+    'raft/follower.ts',
+    'Math.min(message.commit, last)',
+    'Math.min(message.commit, log.lastIndex)',
+  ]),
+  planted(
+    'tell every follower the whole commit index in heartbeats',
+    'trap 6',
+    ['raft/leader.ts', 'const commit = Math.min(progress.matchIndex, commitIndex)', 'const commit = commitIndex'],
+    ['raft/follower.ts', '(message.commit)', '(Math.min(message.commit, state.log.lastIndex))'],
+  ),
+  planted('never notice that a whole window was lost', 'trap 14', [
+    'raft/leader.ts',
+    "if (progress.mode === 'replicate' && progress.matchIndex < progress.nextIndex - 1) sendAppend(state, progress, [])",
+    '',
+  ]),
+  planted('read without asking a quorum', 'dissertation §6.4, trap 10', [
+    'raft/leader.ts',
+    'state.reads.confirm(round,',
+    'state.reads.confirm(Math.max(round, state.reads.lastRound),',
+  ]),
+  planted('read before an entry of the own term is committed', 'dissertation §6.4, trap 10', [
+    'raft/leader.ts',
+    'return state.reads.hasWaiting && state.log.commitIndex >= state.leadIndex',
+    'return state.reads.hasWaiting',
+  ]),
+]
+
+const durability: readonly PlantedBreak[] = [
+  planted('answer before the sync', 'trap 1', [
+    'raft/outbox.ts',
+    'if (promises(message)) this.messagesAfterSync.push(message)',
+    'if (promises(message) && this.messages.length < 0) this.messagesAfterSync.push(message)',
+  ]),
+  planted('count the leader before its own sync', 'trap 4', [
+    'raft/leader.ts',
+    'quorumOf(state, log.persistedIndex,',
+    'quorumOf(state, log.lastIndex,',
+  ]),
+  planted(
+    'believe the completion of a write that was replaced',
+    'trap 5',
+    ['raft/raft.ts', '    if (token.term !== state.term) return\n', ''],
+    [
+      'raft/log.ts',
+      'if (index <= this.#persistedIndex || this.termAt(index) !== term) return',
+      'if (index <= this.#persistedIndex || index > this.#handedIndex) return',
+    ],
+  ),
+  planted('lose the vote on the way to the disk', 'figure 2: votedFor is persistent', [
+    'node/storage/pending-append.ts',
+    'return Buffer.from(vote)',
+    "return Buffer.from('')",
+  ]),
+  planted('resolve an append before it is written', 'the log: a resolved append survives every crash', [
+    'node/storage/wal.ts',
+    'await this.#writer.write(buffers, batchBytes)',
+    'void this.#writer.write(buffers, batchBytes)',
+  ]),
+  planted('drop the last synced batch at a start', 'trap 22', [
+    'node/storage/recovery.ts',
+    'if (batch === undefined) return undefined\n',
+    'if (batch === undefined || (this.#nextBatch > 2 && batch.header.number % 16 === 0)) return undefined\n',
+  ]),
+  planted('take a torn batch for a whole one', 'trap 23', [
+    'node/storage/batch.ts',
+    'if (header === undefined || body === undefined) return undefined',
+    'if (header === undefined || body === undefined) return records',
+  ]),
+]
+
+export const breaks: readonly PlantedBreak[] = [...elections, ...replication, ...durability]

@@ -1,0 +1,70 @@
+/**
+ * What a thousand runs amount to, as text, and the floors below which they prove nothing: a simulator whose faults have
+ * gone silent passes every check.
+ *
+ * Never: runs anything.
+ */
+import type { RunCounts, RunResult } from './run.ts'
+
+/** Least that a thousand seeds must have done. About half of what they do. */
+export const floorsPerThousand: Partial<Record<keyof RunCounts, number>> = {
+  elections: 1,
+}
+
+export class Report {
+  runs = 0
+  healedMsMax = 0
+  readonly failures: RunResult[] = []
+  readonly #sums = new Map<keyof RunCounts, number>()
+
+  add(result: RunResult): void {
+    this.runs++
+    this.healedMsMax = Math.max(this.healedMsMax, result.healedMs)
+    if (result.failure !== undefined) this.failures.push(result)
+    for (const [name, value] of Object.entries(result.counts) as [keyof RunCounts, number][]) {
+      this.#sums.set(name, (this.#sums.get(name) ?? 0) + value)
+    }
+  }
+
+  /** The sum over all runs, scaled to a thousand. */
+  perThousand(name: keyof RunCounts): number {
+    return ((this.#sums.get(name) ?? 0) * 1000) / Math.max(1, this.runs)
+  }
+
+  /** Every floor that was missed, as one line each. */
+  missedFloors(): string[] {
+    return (Object.entries(floorsPerThousand) as [keyof RunCounts, number][])
+      .filter(([name, floor]) => this.perThousand(name) < floor)
+      .map(([name, floor]) => `${name}: ${Math.round(this.perThousand(name))} per 1,000 seeds, the floor is ${floor}`)
+  }
+
+  lines(seconds: number): string[] {
+    const rows = [...this.#sums.keys()].map((name) => [words(name), this.perThousand(name)] as const)
+    const perMinute = (this.runs * 60) / seconds
+    return [
+      `${this.runs} seeds in ${seconds.toFixed(1)} s (${Math.round(perMinute)} per minute); per 1,000 seeds:`,
+      ...rows.map(([name, value]) => `  ${name.padEnd(20)} ${Math.round(value).toLocaleString('en').padStart(16)}`),
+      `slowest recovery after the faults: ${Math.round(this.healedMsMax)} ms`,
+    ]
+  }
+}
+
+/** What to read when a seed fails, and how to see it again. */
+export function describeFailure({ seed, failure }: RunResult): string {
+  if (failure === undefined) return `seed ${seed} passes`
+  return [
+    `seed ${seed} fails: ${failure.message}`,
+    'the last steps:',
+    ...failure.trace.map((line) => `  ${line}`),
+    `replay: ${replayCommand(seed)}`,
+  ].join('\n')
+}
+
+export function replayCommand(seed: number): string {
+  return `npm run sim -- --seed ${seed}`
+}
+
+/** messagesDropped → messages dropped */
+function words(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+}
