@@ -225,6 +225,19 @@ describe('the disk', () => {
     expect(node.texts).toEqual([])
   })
 
+  test('several writes that fail are reported once', async () => {
+    const { world, node } = await alone()
+    node.storage.isHeld = true
+    for (const text of ['a', 'b']) {
+      node.propose(text)
+      await world.clock.rest()
+    }
+    expect(node.storage.waitingCount).toBe(2)
+    node.storage.failWaiting(new Error('EIO'))
+    await world.clock.rest()
+    expect(node.fatal).toEqual([new Error('EIO')])
+  })
+
   test('a broken invariant stops the driver too', async () => {
     const world = new World()
     const leader = await world.elect()
@@ -299,6 +312,30 @@ describe('applying', () => {
     await clock.rest()
     expect(again.texts).toEqual([...words, 'new'])
     expect(Math.max(...node.storage.reads.map((read) => read.bytesMax))).toBe(1000)
+  })
+
+  test('what is committed while older entries are read back waits for its turn', async () => {
+    const { world, node } = await alone()
+    const words = Array.from({ length: 20 }, (_, at) => long(`w${at}`))
+    for (const word of words) {
+      node.propose(word)
+      await world.clock.rest()
+    }
+    node.driver.stop()
+    const clock = new ManualClock()
+    const again = new DriverNode('n1', ['n1'], clock, new Mesh(clock), node.storage)
+    node.storage.isReadHeld = true
+    again.driver.start()
+    const reads = node.storage.reads.length
+    await clock.pass(100)
+    again.propose('new')
+    await clock.pass(100)
+    expect(again.texts).toEqual([])
+    expect(node.storage.reads).toHaveLength(reads + 1)
+    node.storage.isReadHeld = false
+    node.storage.releaseReads()
+    await clock.rest()
+    expect(again.texts).toEqual([...words, 'new'])
   })
 
   test('what is not committed yet is not applied, though a read brings it along', async () => {

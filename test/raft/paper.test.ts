@@ -345,6 +345,17 @@ describe('§5.3 log replication', () => {
     expect(append).toMatchObject({ to: 'n2', prevIndex: 3, prevTerm: 1 })
   })
 
+  test.each([
+    { terms: [1, 1, 1], prev: [7, 5], hint: [3, 1] },
+    { terms: [1, 1, 3, 3, 3], prev: [4, 2], hint: [2, 1] },
+    { terms: [1, 1, 3, 3, 5], prev: [5, 4], hint: [4, 3] },
+    { terms: [2, 2, 2, 2, 2], prev: [4, 1], hint: [0, 0] },
+  ])('a log of terms $terms refuses an append after $prev with the hint $hint (trap 12)', ({ terms, prev, hint }) => {
+    const solo = new Solo({ terms })
+    const [answer] = solo.hears('n2', appendOf(6, prev[0]!, prev[1]!))
+    expect(answer).toMatchObject({ success: false, index: prev[0], hintIndex: hint[0], hintTerm: hint[1] })
+  })
+
   // Figure 7: what a follower may hold when the leader of term 8 comes to power.
   const leaderTerms = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6]
   test.each([
@@ -475,6 +486,27 @@ describe('§6 membership', () => {
     solo.accepts('n2', 3)
     expect(solo.status.commitIndex).toBe(0)
     solo.accepts('n5', 3)
+    expect(solo.status.commitIndex).toBe(3)
+  })
+
+  test('while an incarnation is replaced by another, each counts in its own majority alone (trap 19)', () => {
+    const member = (id: string) => ({ id, incarnation: `${id}.1` })
+    const joint = {
+      voters: ['n1', 'n2', 'n3'].map(member),
+      votersOutgoing: [member('n1'), { id: 'n2', incarnation: 'n2.0' }, member('n3')],
+    }
+    const solo = new Solo()
+    const data = encodeMembership({ clusterId: 'cluster', ...joint, learners: [] })
+    solo.hears('n3', { ...appendOf(1, 1, 1), entries: [{ index: 2, term: 1, type: EntryType.membership, data }] })
+    solo.ticks(60)
+    solo.hears('n2', vote(2, true, true))
+    expect(solo.status.role).toBe('preCandidate')
+    solo.hears('n3', vote(2, true, true))
+    for (const from of ['n2', 'n3']) solo.hears(from, vote(2, true))
+    expect(solo.status.role).toBe('leader')
+    solo.accepts('n2', 3)
+    expect(solo.status.commitIndex).toBe(0)
+    solo.accepts('n3', 3)
     expect(solo.status.commitIndex).toBe(3)
   })
 

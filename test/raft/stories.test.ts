@@ -4,8 +4,8 @@
  */
 import { describe, expect, test } from 'vitest'
 import { type Entry, EntryType, type Message } from '../../raft/index.ts'
-import { Cluster } from './support/cluster.ts'
-import { foundedLog, ofType, TRIO } from './support/solo.ts'
+import { Cluster, textEntry } from './support/cluster.ts'
+import { foundedLog, ofType, Solo, TRIO } from './support/solo.ts'
 
 const QUINT = ['n1', 'n2', 'n3', 'n4', 'n5'] as const
 
@@ -277,6 +277,39 @@ describe('replication under loss', () => {
     }
   })
 
+  test('entries that were read for a peer which has them by now are not sent', () => {
+    const leader = new Solo({ terms: Array(20).fill(1) })
+    leader.win()
+    const refused = { type: 'appendResponse', term: 2, success: false, index: 20, hintIndex: 5, hintTerm: 1 } as const
+    leader.hears('n2', refused)
+    leader.accepts('n2', 5)
+    const loads = () => leader.readies.flatMap((ready) => ready.loads)
+    expect(loads()).toMatchObject([{ peer: 'n2', from: 6 }])
+    // A late answer to an append of before.
+    leader.accepts('n2', 8)
+    leader.core.loaded(loads()[0]!, leader.log.slice(5, 7))
+    leader.carryOut()
+    expect(ofType(leader.take(), 'appendRequest').filter(({ entries }) => entries.length > 0)).toEqual([])
+    expect(loads()).toMatchObject([{ from: 6 }, { peer: 'n2', from: 9 }])
+    leader.core.loaded(loads()[1]!, leader.log.slice(8, 20))
+    leader.carryOut()
+    const [first, rest] = ofType(leader.take(), 'appendRequest')
+    expect([first!.prevIndex, first!.entries.length]).toEqual([8, 12])
+    expect([rest!.prevIndex, rest!.entries.length]).toEqual([20, 1])
+  })
+
+  test('entries that were read for a former leadership are not sent', () => {
+    const leader = new Solo({ terms: Array(20).fill(1) })
+    leader.win()
+    leader.hears('n2', { type: 'appendResponse', term: 2, success: false, index: 20, hintIndex: 5, hintTerm: 1 })
+    leader.accepts('n2', 5)
+    const [load] = leader.readies.flatMap((ready) => ready.loads)
+    leader.hears('n3', { type: 'heartbeat', term: 3, commit: 0, round: 0 })
+    leader.core.loaded(load!, leader.log.slice(5, 7))
+    leader.carryOut()
+    expect(leader.take()).toEqual([])
+  })
+
   test('an entry larger than an append may be goes alone', () => {
     const cluster = new Cluster(TRIO, { tuning })
     cluster.elect()
@@ -298,7 +331,7 @@ describe('replication under loss', () => {
     expect(taken.filter((index) => index !== undefined).length).toBeLessThan(10)
     cluster.heal()
     cluster.tick(15)
-    expect(cluster.propose('again')).toBeDefined()
+    expect(cluster.propose('x'.repeat(900))).toBeDefined()
   })
 
   test('a leader whose own disk hangs refuses more when the unsynced fill the memory', () => {
@@ -316,6 +349,27 @@ describe('replication under loss', () => {
 })
 
 describe('disks', () => {
+  test('the same entry may come back: only its own write vouches for it (trap 5)', () => {
+    const solo = new Solo({ terms: [1] })
+    const send = (from: string, term: number, entry: Entry) => {
+      const incarnations = { fromIncarnation: `${from}.1`, toIncarnation: 'n1.1' }
+      const append = { type: 'appendRequest', prevIndex: 1, prevTerm: 1, entries: [entry], commit: 0 } as const
+      solo.core.step({ from, to: 'n1', ...incarnations, term, ...append })
+      return solo.core.ready().token!
+    }
+    const first = send('n2', 2, textEntry(2, 2, 'x'))
+    const other = send('n3', 3, textEntry(2, 3, 'y'))
+    const again = send('n2', 4, textEntry(2, 2, 'x'))
+    for (const [token, persistedIndex] of [
+      [first, 1],
+      [other, 1],
+      [again, 2],
+    ] as const) {
+      solo.core.persisted(token)
+      expect(solo.status.persistedIndex).toBe(persistedIndex)
+    }
+  })
+
   test('a completion that is late for a former term does not vouch for what replaced its entries (trap 5)', () => {
     const cluster = new Cluster(TRIO)
     const old = cluster.elect()
@@ -462,9 +516,15 @@ describe('the first election', () => {
   })
 
   test('does not happen among members that list different members', () => {
-    const cluster = new Cluster(TRIO, { memberIds: { n3: ['n3', 'n2'] } })
-    cluster.tick(1000)
-    for (const node of cluster.nodes.values()) expect(node.status.lastIndex).toBe(0)
+    for (const list of [
+      ['n3', 'n2'],
+      ['n2', 'n3', 'n4'],
+      ['n1', 'n2', 'n3', 'n4'],
+    ]) {
+      const cluster = new Cluster(TRIO, { memberIds: { n3: list } })
+      cluster.tick(1000)
+      for (const node of cluster.nodes.values()) expect(node.status.lastIndex).toBe(0)
+    }
   })
 
   test('does not mind in which order the list is', () => {
@@ -510,6 +570,17 @@ describe('the first election', () => {
     cluster.restart(first.id)
     cluster.elect()
     expect(new Set([...cluster.nodes.values()].map((node) => node.status.membership?.clusterId)).size).toBe(1)
+  })
+
+  test('is not joined by a log that is not empty, whatever end the candidate claims', () => {
+    const cluster = new Cluster(TRIO, { logs: logsOf([1]) })
+    const incarnations = { fromIncarnation: 'n1.1', toIncarnation: '' }
+    const end = { lastIndex: 9, lastTerm: 9, bootstrap: TRIO }
+    cluster
+      .node('n2')
+      .core.step({ type: 'voteRequest', from: 'n1', to: 'n2', ...incarnations, term: 10, pre: false, ...end })
+    cluster.settle()
+    expect(ofType(cluster.sent, 'voteResponse')).toMatchObject([{ granted: false }])
   })
 
   test('two incarnations of one id do not both get a vote in one term', () => {

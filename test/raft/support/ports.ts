@@ -90,8 +90,11 @@ export class MemoryStorage implements LogStorage {
   readonly reads: { readonly from: LogIndex; readonly bytesMax: number }[] = []
   /** While true, appends wait for release(). */
   isHeld = false
+  /** While true, reads wait for releaseReads(). */
+  isReadHeld = false
   failure: Error | undefined
-  #waiting: (() => void)[] = []
+  #waiting: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = []
+  #waitingReads: (() => void)[] = []
 
   recovered(): RecoveredLog {
     return recoveredLog(this.hardState, this.log)
@@ -103,7 +106,7 @@ export class MemoryStorage implements LogStorage {
     if (batch.hardState !== undefined) this.hardState = batch.hardState
     appendCutting(this.log, batch.entries)
     if (!this.isHeld) return Promise.resolve()
-    return new Promise((resolve) => this.#waiting.push(resolve))
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 
   get waitingCount(): number {
@@ -112,12 +115,22 @@ export class MemoryStorage implements LogStorage {
 
   /** Completes the oldest `count` appends, in order. */
   release(count = this.#waiting.length): void {
-    for (const resolve of this.#waiting.splice(0, count)) resolve()
+    for (const { resolve } of this.#waiting.splice(0, count)) resolve()
+  }
+
+  /** Fails all appends that are under way. */
+  failWaiting(error: Error): void {
+    for (const { reject } of this.#waiting.splice(0)) reject(error)
+  }
+
+  releaseReads(): void {
+    for (const resolve of this.#waitingReads.splice(0)) resolve()
   }
 
   async read(from: LogIndex, bytesMax: number): Promise<Entry[]> {
     if (this.failure !== undefined) throw this.failure
     this.reads.push({ from, bytesMax })
+    if (this.isReadHeld) await new Promise<void>((resolve) => this.#waitingReads.push(resolve))
     const entries: Entry[] = []
     let bytes = 0
     for (const entry of this.log.slice(from - 1)) {
