@@ -58,7 +58,7 @@ export class BenchCluster {
     const id = nodeId(i)
     const log = openSync(path.join(this.directory, `${id}.log`), 'a')
     const profiled = this.#options.profile.includes(id)
-    const nodeArgs = profiled ? ['--cpu-prof', `--cpu-prof-dir=${profileDirectory(this.#options)}`] : []
+    const nodeArgs = profiled ? profileArgs(this.#options, id) : []
     const place = ['--listen', new URL(this.urls[i]!).host, '--data', path.join(this.directory, id)]
     const members = this.urls.map((url, k) => `${nodeId(k)}=${url}`).join(',')
     const child = spawn(
@@ -136,8 +136,9 @@ export function nodeId(i: number): string {
   return `n${i + 1}`
 }
 
-export function profileDirectory(options: BenchOptions): string {
-  return path.join(options.directory, 'profiles')
+/** A folder for each: the files are named by process id alone. */
+export function profileArgs(options: BenchOptions, nodeOrRole: string): string[] {
+  return ['--cpu-prof', `--cpu-prof-dir=${path.join(options.directory, 'profiles', nodeOrRole)}`]
 }
 
 function httpUrl(url: string, where: string): URL {

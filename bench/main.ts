@@ -2,10 +2,10 @@
  * `npm run bench`: what a three-node cluster does on this machine, by the definitions in docs/BENCHMARKS.md. A fresh cluster
  * for each row; every role a process of its own; results as Markdown on standard output, progress on standard error.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { BenchCluster, builtProgram, profileDirectory } from './cluster.ts'
+import { BenchCluster, builtProgram } from './cluster.ts'
 import { formatRuns } from './figures.ts'
 import { type BenchOptions, parseBenchOptions, type WorkloadName } from './options.ts'
 import { loadSdk } from './roles/role.ts'
@@ -78,7 +78,6 @@ async function main(): Promise<void> {
   if (options === undefined) return
   builtProgram()
   requireRealDisk(options.directory)
-  if (options.profile.length > 0) mkdirSync(profileDirectory(options), { recursive: true })
   const stopping = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort())
   const rows: Row[] = []

@@ -1,7 +1,7 @@
 /** A role's process as the benchmark sees it. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { profileDirectory } from './cluster.ts'
+import { profileArgs } from './cluster.ts'
 import type { BenchOptions } from './options.ts'
 import type { FromRole, ToRole } from './roles/main.ts'
 import type { RoleName, Roles } from './roles/roles.ts'
@@ -17,9 +17,7 @@ export class RoleProcess<K extends RoleName> {
 
   constructor(name: K, params: Roles[K]['params'], options: BenchOptions) {
     this.#name = name
-    const profiled = options.profile.includes(name)
-    const profiling = profiled ? ['--cpu-prof', `--cpu-prof-dir=${profileDirectory(options)}`] : []
-    const execArgv = [...process.execArgv, ...profiling]
+    const execArgv = [...process.execArgv, ...(options.profile.includes(name) ? profileArgs(options, name) : [])]
     this.#child = fork(program, [name, JSON.stringify(params)], { execArgv })
     const { promise: ready, resolve: isReady, reject: neverReady } = deferred<void>()
     const { promise: result, resolve: hasResult, reject: hasNone } = deferred<Roles[K]['result']>()
