@@ -8,6 +8,7 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Message } from 'meshmq'
 import { startNode } from 'meshmq/node'
 
 const dataDir = await mkdtemp(join(tmpdir(), 'meshmq-embedded-'))
@@ -33,17 +34,16 @@ const mail = await mailNode.connect()
 
 await mail.respond('mail.address', async () => 'jo@example.com')
 const bills: string[] = []
+let done = () => {}
 const allBilled = new Promise<void>((resolve) => {
-  billing.subscribe(
-    'orders.*',
-    async (message) => {
-      const { order, to } = message.body as { order: number; to: string }
-      bills.push(`bill ${order} to ${to}`)
-      if (bills.length === 4) resolve()
-    },
-    { queue: 'billing' },
-  )
+  done = resolve
 })
+const bill = async (message: Message) => {
+  const { order, to } = message.body as { order: number; to: string }
+  bills.push(`bill ${order} to ${to}`)
+  if (bills.length === 4) done()
+}
+await billing.subscribe('orders.*', bill, { queue: 'billing' })
 
 const address = (await orders.request('mail.address', { customer: 1 })).body
 for (const order of [1, 2]) await orders.publish('orders.created', { order, to: address })

@@ -32,11 +32,13 @@ const bill = (who: string) => async (message: Message) => {
 await desk.subscribe('orders.created', bill('first desk'), { queue: 'billing', prefetch: 1 })
 await other.subscribe('orders.created', bill('second desk'), { queue: 'billing', prefetch: 1 })
 
-// The queue `audit` gets all orders too, in the order in which they were published, as an iterator.
-const audit = await desk.subscribe('orders.#', { queue: 'audit' })
+// The queue `audit` gets all orders too. It is made before somebody reads it: from now on it keeps what is published.
+const audit = desk.queue('audit')
+await audit.declare()
+await audit.bind('orders.#')
 const audited: number[] = []
 const auditing = (async () => {
-  for await (const message of audit) {
+  for await (const message of desk.subscribe('orders.#', { queue: 'audit' })) {
     audited.push((message.body as { order: number }).order)
     await message.ack()
     if (audited.length === ORDERS) break
@@ -60,7 +62,7 @@ assert.deepEqual(
 const { ready, unsettled } = await shop.queue('billing').stats()
 assert.deepEqual({ ready, unsettled }, { ready: 0, unsettled: 0 }, 'nothing is left')
 
-await shop.close()
+for (const client of [shop, desk, other]) await client.close()
 await node.stop()
 await rm(dataDir, { recursive: true })
 console.log('done')

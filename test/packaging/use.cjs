@@ -14,10 +14,11 @@ async function main() {
   const node = await startNode({ id: 'n1', listen, dataDir, cluster: { n1: `ws://${listen}` } })
   await node.ready()
   const client = await node.connect()
-  const messages = client.subscribe('greetings.*', { queue: 'greetings' })
-  await client.queue('greetings').stats()
+  const queue = client.queue('greetings')
+  await queue.declare()
+  await queue.bind('greetings.*')
   await client.publish('greetings.new', 'hello')
-  for await (const message of messages) {
+  for await (const message of client.subscribe('greetings.*', { queue: 'greetings' })) {
     assert.equal(message.body, 'hello')
     await message.ack()
     break

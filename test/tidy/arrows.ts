@@ -20,7 +20,12 @@ interface Area {
 export const areas: readonly Area[] = [
   { name: 'raft', holds: ['raft'], may: [], door: 'raft/index.ts' },
   { name: 'wire', holds: ['wire'], may: [], packages: { msgpackr: ['wire/msgpack.ts'] } },
-  { name: 'client', holds: ['client'], may: ['wire'], packages: { ws: ['client/ws-socket.ts'], nanoid: ['client'] } },
+  {
+    name: 'client',
+    holds: ['client'],
+    may: ['wire'],
+    packages: { ws: ['client/ws-socket.ts'], node: ['client/ws-socket.ts'], nanoid: ['client'] },
+  },
   { name: 'queue', holds: ['node/queue'], may: ['wire'], door: 'node/queue/index.ts' },
   {
     name: 'basics',

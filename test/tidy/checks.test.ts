@@ -126,9 +126,9 @@ describe('the check of purity', () => {
 })
 
 describe('the checks of shape', () => {
-  it('refuse a file of 401 lines and a function of 61', () => {
-    expect(checkSizes(sourcesOf({ 'test/x.ts': 'x\n'.repeat(400) }))).toEqual([])
-    expect(checkSizes(sourcesOf({ 'test/x.ts': 'x\n'.repeat(401) }))).toHaveLength(1)
+  it('refuse a file of 401 lines, a test of 801 and a function of 61', () => {
+    expect(checkSizes(sourcesOf({ 'bench/x.ts': 'x\n'.repeat(400), 'test/x.ts': 'x\n'.repeat(800) }))).toEqual([])
+    expect(checkSizes(sourcesOf({ 'bench/x.ts': 'x\n'.repeat(401), 'test/x.ts': 'x\n'.repeat(801) }))).toHaveLength(2)
     const body = (lines: number) => `function f() {\n${'f()\n'.repeat(lines - 2)}}\n`
     expect(checkSizes(sourcesOf({ 'wire/x.ts': body(60) }))).toEqual([])
     expect(checkSizes(sourcesOf({ 'wire/x.ts': body(61) }))).toHaveLength(1)
