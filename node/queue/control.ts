@@ -153,7 +153,7 @@ function onQueue(command: (step: Step, queue: Queue, session: Session, fields: F
   return (step, session, fields) => {
     if (typeof fields.queue !== 'string') return invalid('the queue name is not a string')
     const queue = step.state.queues.get(fields.queue)
-    if (queue === undefined) return { code: 'NotFound', message: `there is no queue '${fields.queue}'` }
+    if (queue === undefined) return noSuchQueue(fields.queue)
     if (queue.owner !== undefined && queue.owner !== session) return notYours(queue)
     return command(step, queue, session, fields)
   }
@@ -161,6 +161,12 @@ function onQueue(command: (step: Step, queue: Queue, session: Session, fields: F
 
 function isIn(value: Value, max: number): value is number {
   return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= max
+}
+
+/** Names a queue only after its name was judged: outcomes are kept, and must not hold whatever a frame can. */
+function noSuchQueue(name: string): Rejection {
+  const problem = queueNameProblem(name)
+  return problem === undefined ? { code: 'NotFound', message: `there is no queue '${name}'` } : invalid(problem)
 }
 
 function invalid(message: string): Rejection {

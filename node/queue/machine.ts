@@ -42,7 +42,7 @@ export class Machine {
     if (index <= state.appliedIndex) throw new InvariantError(`entry ${index} after entry ${state.appliedIndex}`)
     state.appliedIndex = index
     const entry = readEntry(data)
-    if (entry === undefined || entry.stamp.timeMs > Number.MAX_SAFE_INTEGER) return []
+    if (entry === undefined || Math.max(entry.stamp.timeMs, entry.stamp.wallMs) > Number.MAX_SAFE_INTEGER) return []
     state.timeMs = Math.max(state.timeMs, entry.stamp.timeMs)
     state.wallMs = Math.max(state.wallMs, entry.stamp.wallMs)
     const step = new Step(state, index)

@@ -13,7 +13,7 @@ import { grantCredit, stopCredit } from './credit.ts'
 import type { Effect } from './effect.ts'
 import { forgetHeard, stopListening } from './listening.ts'
 import { deleteQueue } from './queues.ts'
-import { normalizeRuns, type Runs } from './runs.ts'
+import { normalizeRuns, type Run } from './runs.ts'
 import { BootState, inForce, Session, type State, type Step } from './state.ts'
 
 export type DetachReason = Extract<Effect, { type: 'detached' }>['reason']
@@ -191,12 +191,14 @@ function attachTo(step: Step, session: Session, boot: BootState): void {
 }
 
 function returnAllBut(state: State, session: Session, held: readonly HeldDeliveries[]): void {
-  const heldBy = new Map<number, Runs>()
+  const heldBy = new Map<number, Run[]>()
   for (const { consumer, runs } of held) {
-    heldBy.set(consumer, normalizeRuns([...(heldBy.get(consumer) ?? []), ...runs]))
+    const known = heldBy.get(consumer) ?? []
+    heldBy.set(consumer, known)
+    for (const run of runs) known.push(run)
   }
   for (const consumer of session.consumers.values()) {
-    if (!consumer.queue.deleted) startReturn(state, consumer, heldBy.get(consumer.id) ?? [])
+    if (!consumer.queue.deleted) startReturn(state, consumer, normalizeRuns(heldBy.get(consumer.id) ?? []))
   }
 }
 

@@ -5,7 +5,7 @@ import { encodeFrame, entryOf, type TestFrame } from './frames.ts'
 import { Model, matches } from './model.ts'
 import { frameOf, type LogEntry, opening, randomLog } from './random-log.ts'
 
-const RUNS = 300
+const RUNS = 200
 /** The end of every log: time stands still for an entry, then all sessions expire. */
 const QUIET: LogEntry[] = [0, 0, 500, 5000, 0].map((elapsedMs) => ({ elapsedMs, operations: [] }))
 
@@ -120,6 +120,28 @@ function expectConservation(machine: Machine, model: Model): void {
 function byNode(a: { node: string }, b: { node: string }): number {
   return a.node < b.node ? -1 : 1
 }
+
+describe('random logs', () => {
+  it('reach every kind of effect and every way that a message can go', () => {
+    const kinds = new Set<string>()
+    const totals = new Set<string>()
+    for (const log of fc.sample(randomLog, { numRuns: 60, seed: 7 })) {
+      const { effects, machine } = applyToBoth(log)
+      for (const effect of effects.flat()) {
+        kinds.add(effect.type)
+        if (effect.type === 'detached') kinds.add(effect.reason)
+        if (effect.type === 'outcome') kinds.add(effect.outcome.code ?? 'ok')
+        if (effect.type === 'attachRefused') kinds.add(`refused ${effect.code}`)
+      }
+      for (const [name, total] of Object.entries(machine.totals)) if (total > 0) totals.add(name)
+    }
+    const refusals = ['NotFound', 'Precondition', 'Validation', 'ok', 'refused Precondition', 'refused SessionLost']
+    const reasons = ['closed', 'moved', 'nodeLost', 'socketClosed']
+    const types = ['attachRefused', 'attached', 'bootRefused', 'cancelled', 'confirm', 'deliver', 'detached', 'gap']
+    expect([...kinds].sort()).toEqual([...refusals, ...reasons, ...types, 'outcome', 'settled', 'staleFrame'].sort())
+    expect([...totals].sort()).toEqual(Object.keys(new Machine().totals).sort())
+  })
+})
 
 describe('the machine', () => {
   it('does what the naive model does, after every entry of random logs', () => {

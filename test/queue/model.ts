@@ -337,6 +337,8 @@ export class Model {
     later: Effect[],
   ): Verdict | undefined {
     const queue = this.queues.find((each) => each.name === command.queue)
+    const problem = queueNameProblem(command.queue)
+    if (problem !== undefined) return { code: 'Validation', message: problem }
     if (queue === undefined) return { code: 'NotFound', message: `there is no queue '${command.queue}'` }
     if (queue.owner !== undefined && queue.owner !== session) return foreign(queue.name)
     if (command.type === 'bind') {

@@ -79,6 +79,12 @@ describe('a queue', () => {
     }
   })
 
+  it('is not named in an outcome unless its name is allowed, since outcomes are kept', () => {
+    const effects = new World().open().control({ type: 'deleteQueue', queue: 'x'.repeat(1_000_000) })
+    expect(codeOf(effects)).toBe('Validation')
+    expect(JSON.stringify(effects).length).toBeLessThan(1000)
+  })
+
   it('takes its messages, bindings and consumers with it when it is deleted', () => {
     const world = new World()
     const client = world.open()

@@ -205,6 +205,15 @@ describe('open deliveries of a session', () => {
     expect(world.machine.totals.acked).toBe(5)
   })
 
+  it('are held by as many runs as a frame can carry', () => {
+    const { world, client, consumer } = withOpenDeliveries(3)
+    const one = { consumer, runs: [[3, 1] as const] }
+    client.attach(new Array(30_000).fill(one))
+    client.attach([{ consumer, runs: new Array(200_000).fill([3, 1]) }])
+    expect(world.machine.queueStats('q')).toMatchObject({ unsettled: 3 })
+    expect(staleOf(client.settle(consumer, 3, 1))).toEqual([])
+  })
+
   it('come before all that is new, in their old order, when the session comes back to its queue', () => {
     const world = new World()
     const client = world.open()
