@@ -52,7 +52,7 @@ describe('a consumer', () => {
     expect(world.machine.totals.delivered).toBe(11)
   })
 
-  it('gets messages at the same price beside many that are idle without credit', () => {
+  it('is found among hundreds without credit when its own comes back', () => {
     const { world, client, consumer } = withConsumer(1)
     const idle = world.open()
     for (let i = 0; i < 500; i++) idle.consume('q', 1)
