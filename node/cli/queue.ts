@@ -1,5 +1,6 @@
-/** `meshmq queue ls|info`: what the queues hold. */
+/** `meshmq queue`: what the queues hold, and how they come and go. */
 import type { Command } from 'commander'
+import type { Queue } from '../../client/index.ts'
 import { printJson, printLine, printTable } from './output.ts'
 import { addSessionOptions, type SessionOptions, withClient } from './session.ts'
 
@@ -9,7 +10,7 @@ interface QueueCommandOptions extends SessionOptions {
 }
 
 export function addQueueCommands(program: Command): void {
-  const queue = program.command('queue').description('look at queues')
+  const queue = program.command('queue').description('look at queues, make, bind and delete them')
   const list = queue.command('ls').description('list all queues').option('--json', 'print a JSON array')
   addReadOptions(list).action(listQueues)
   const info = queue
@@ -18,12 +19,38 @@ export function addQueueCommands(program: Command): void {
     .argument('<name>', 'name of the queue')
     .option('--json', 'print a JSON object')
   addReadOptions(info).action(showQueue)
+  addChange(queue, 'declare', 'make a durable queue; nothing happens when it is there', (target) => target.declare())
+  addBinding(queue, 'bind', 'store in the queue what matches from now on', (target, pattern) => target.bind(pattern))
+  addBinding(queue, 'unbind', 'store it there no longer', (target, pattern) => target.unbind(pattern))
+  addChange(queue, 'delete', 'delete a queue with its messages', (target) => target.delete())
   queue.addHelpText(
     'after',
     `
 Examples:
+  $ meshmq queue declare billing && meshmq queue bind billing 'orders.#'
   $ meshmq queue ls
   $ meshmq queue info billing --json`,
+  )
+}
+
+/** Says nothing when it is done. */
+function addChange(parent: Command, name: string, text: string, change: (queue: Queue) => Promise<void>): void {
+  const command = parent.command(name).description(text).argument('<name>', 'name of the queue')
+  addSessionOptions(command).action((queue: string, options: SessionOptions) =>
+    withClient(options, (client) => change(client.queue(queue))),
+  )
+}
+
+function addBinding(
+  parent: Command,
+  name: string,
+  text: string,
+  change: (queue: Queue, pattern: string) => Promise<void>,
+): void {
+  const command = parent.command(name).description(text).argument('<name>', 'name of the queue')
+  command.argument('<pattern>', 'a topic; * stands for one word, # for any number')
+  addSessionOptions(command).action((queue: string, pattern: string, options: SessionOptions) =>
+    withClient(options, (client) => change(client.queue(queue), pattern)),
   )
 }
 

@@ -208,6 +208,20 @@ describe('meshmq queue and cluster', () => {
     expect(JSON.parse(json.stdout)).toMatchObject({ queue: 'shown', ready: 0, bindings: ['shown.topic'] })
   })
 
+  it('make, bind, unbind and delete a queue', async () => {
+    const silent = { code: 0, stdout: '', stderr: '' }
+    expect(await mesh('queue', 'declare', 'made')).toEqual(silent)
+    expect(await mesh('queue', 'declare', 'made')).toEqual(silent)
+    expect(await mesh('queue', 'bind', 'made', 'made.#')).toEqual(silent)
+    await mesh('pub', 'made.by.hand', 'x')
+    expect(await statsOf('made')).toMatchObject({ durable: true, ready: 1, bindings: ['made.#'] })
+    expect(await mesh('queue', 'unbind', 'made', 'made.#')).toEqual(silent)
+    await mesh('pub', 'made.by.hand', 'x')
+    expect(await statsOf('made')).toMatchObject({ ready: 1, bindings: [] })
+    expect(await mesh('queue', 'delete', 'made')).toEqual(silent)
+    await expect(statsOf('made')).rejects.toMatchObject({ code: 'NotFound' })
+  })
+
   it('tell that there is no such queue', async () => {
     const { code, stderr } = await mesh('queue', 'info', 'no-such-queue')
     expect(code).toBe(1)
