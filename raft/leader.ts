@@ -150,12 +150,11 @@ function sendAppend(state: RaftState, progress: Progress, entries: readonly Entr
   const prevIndex = progress.nextIndex - 1
   const prevTerm = log.termAt(prevIndex)
   invariant(prevTerm !== undefined, () => `next index ${progress.nextIndex} is beyond the log's end ${log.lastIndex}`)
-  const last = prevIndex + entries.length
   const commit = log.commitIndex
   let bytes = 0
   for (const entry of entries) bytes += entryBytes(entry)
-  progress.sent(last, bytes)
-  progress.commitTold = Math.max(progress.commitTold, Math.min(commit, last))
+  progress.sent(prevIndex + entries.length, bytes)
+  progress.commitTold = commit
   state.send(progress.member, { type: 'appendRequest', prevIndex, prevTerm, entries, commit })
 }
 

@@ -28,7 +28,7 @@ export class Progress {
   probeSent = false
   /** The driver is reading entries for this peer; nothing is sent meanwhile, so that the order stays. */
   loading = false
-  /** The highest commit index that a message has told this peer, as far as it could use it. */
+  /** The commit index that the last append or heartbeat told; 0 if it may not have arrived. */
   commitTold: LogIndex = 0
   /** The leader's tick count when this peer was last heard of in this term (CheckQuorum). */
   heardTick: number
@@ -97,6 +97,7 @@ export class Progress {
 
   /** Whatever was under way may be lost: begin again after the last known match. */
   restart(): void {
+    this.commitTold = 0
     this.#enter('probe')
   }
 

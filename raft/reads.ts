@@ -26,7 +26,7 @@ interface Round {
   readonly asks: readonly ReadAsk[]
 }
 
-/** Invariant: round numbers rise by one within a leader's term. */
+/** Invariant: round numbers rise, so that no answer to an earlier round passes for one to a later. */
 export class ReadBook {
   #waiting: ReadAsk[] = []
   readonly #rounds: Round[] = []
@@ -68,7 +68,6 @@ export class ReadBook {
     this.#rounds.length = 0
     this.#waiting = []
     this.#open = 0
-    this.lastRound = 0
     return abandoned
   }
 }

@@ -424,6 +424,18 @@ describe('reading', () => {
     expect(new Set(ids).size).toBe(2)
   })
 
+  test('ids begin at random, so that an answer to a former process is not taken for ours (trap 10)', async () => {
+    const world = new World()
+    await world.elect()
+    world.mesh.sent.length = 0
+    const reads = world.followers.map((node) => node.driver.readIndex(1000))
+    await world.clock.rest()
+    await Promise.all(reads)
+    const ids = world.mesh.sent.flatMap((message) => (message.type === 'readRequest' ? [message.requestId] : []))
+    expect(new Set(ids).size).toBe(2)
+    expect(Math.min(...ids)).toBeGreaterThan(2 ** 30)
+  })
+
   test('without a leader it waits for one, until its deadline', async () => {
     const world = new World()
     const outcome = (promise: Promise<number>) => promise.then(String, (error: Error) => error.name)

@@ -191,6 +191,12 @@ describe('§5.2 leader election', () => {
     expect(solo.hears('n3', voteRequest(6, 1, 1))).toMatchObject([{ granted: true, term: 6 }])
   })
 
+  test('no vote is given in a term whose leader is known already', () => {
+    const solo = new Solo()
+    solo.hears('n2', heartbeat(5))
+    expect(solo.hears('n3', voteRequest(5, 9, 4))).toMatchObject([{ granted: false, term: 5 }])
+  })
+
   test('a vote is remembered across a restart', () => {
     const solo = new Solo({ hardState: { term: 5, vote: 'n2' } })
     expect(solo.hears('n3', voteRequest(5, 9, 4))).toMatchObject([{ granted: false }])
@@ -225,6 +231,12 @@ describe('§5.2 leader election', () => {
       leader.hears('n2', { type: 'heartbeatResponse', term: 2, round: 0 })
       leader.ticks(9)
     }
+  })
+
+  test('what a member seems to have said to itself is dropped', () => {
+    const leader = leaderOf()
+    expect(leader.hears('n1', heartbeat(2))).toEqual([])
+    expect(leader.status.role).toBe('leader')
   })
 
   test('two leaders in one term end the process', () => {
@@ -330,12 +342,13 @@ describe('§5.3 log replication', () => {
     const solo = new Solo({ terms: [1, 2] })
     solo.hears('n2', appendOf(4, prev[0]!, prev[1]!, entries))
     expect(termsOf(solo)).toEqual(log)
+    expect(solo.status.lastIndex).toBe(log.length)
   })
 
   test('a late, shorter append does not shorten the log', () => {
     const solo = new Solo({ terms: [1, 2, 2, 2] })
     expect(solo.hears('n2', appendOf(2, 1, 1, [2]))).toMatchObject([{ success: true, index: 2 }])
-    expect(termsOf(solo)).toEqual([1, 2, 2, 2])
+    expect(solo.status.lastIndex).toBe(4)
   })
 
   test('a leader goes back for a follower that refuses, whole terms at a step, and then sends what is missing', () => {
@@ -798,6 +811,12 @@ describe('diss. §6.4 ReadIndex', () => {
     const follower = new Solo()
     const refused = follower.hears('n3', { type: 'readRequest', term: 1, requestId: 9 })
     expect(refused).toMatchObject([{ type: 'readResponse', requestId: 9, index: -1 }])
+  })
+
+  test('a question from a follower that is a term behind is answered too: it asks about now', () => {
+    const leader = established()
+    leader.hears('n3', { type: 'readRequest', term: 1, requestId: 9 })
+    expect(ofType(leader.hears('n2', answer(1)), 'readResponse')).toMatchObject([{ requestId: 9, index: 2 }])
   })
 
   test('a single member answers at once', () => {

@@ -206,6 +206,21 @@ describe('replication under loss', () => {
     expect(victim!.appliedTexts).toEqual(words)
   })
 
+  test('a commit that was lost on the way is told again as soon as the link is new', () => {
+    const cluster = new Cluster(TRIO)
+    const leader = cluster.elect()
+    const [victim] = cluster.followers()
+    cluster.drop = (message) =>
+      message.type === 'appendRequest' && message.to === victim!.id && message.entries.length === 0
+    cluster.propose('a')
+    cluster.settle()
+    expect([leader.appliedTexts, victim!.appliedTexts]).toEqual([['a'], []])
+    cluster.drop = () => false
+    leader.core.peerUp(victim!.id)
+    cluster.settle()
+    expect(victim!.appliedTexts).toEqual(['a'])
+  })
+
   test('a peer whose link is new gets what it missed at once, without waiting for a heartbeat', () => {
     const cluster = new Cluster(TRIO)
     const leader = cluster.elect()
@@ -298,16 +313,34 @@ describe('replication under loss', () => {
     expect([rest!.prevIndex, rest!.entries.length]).toEqual([20, 1])
   })
 
-  test('entries that were read for a former leadership are not sent', () => {
+  test('entries that were read for a former leadership are not sent: they may have been replaced since', () => {
     const leader = new Solo({ terms: Array(20).fill(1) })
     leader.win()
     leader.hears('n2', { type: 'appendResponse', term: 2, success: false, index: 20, hintIndex: 5, hintTerm: 1 })
     leader.accepts('n2', 5)
     const [load] = leader.readies.flatMap((ready) => ready.loads)
-    leader.hears('n3', { type: 'heartbeat', term: 3, commit: 0, round: 0 })
-    leader.core.loaded(load!, leader.log.slice(5, 7))
+    const replaced = leader.log.slice(5, 7)
+    const entries = [textEntry(6, 3, 'another'), textEntry(7, 3, 'another')]
+    leader.hears('n3', { type: 'appendRequest', term: 3, prevIndex: 5, prevTerm: 1, entries, commit: 0 })
+    leader.core.loaded(load!, replaced)
     leader.carryOut()
     expect(leader.take()).toEqual([])
+    leader.win()
+    leader.hears('n2', { type: 'appendResponse', term: 4, success: false, index: 7, hintIndex: 5, hintTerm: 1 })
+    leader.core.step({
+      type: 'heartbeatResponse',
+      from: 'n2',
+      to: 'n1',
+      fromIncarnation: 'n2.1',
+      toIncarnation: 'n1.1',
+      term: 4,
+      round: 0,
+    })
+    leader.core.loaded(load!, replaced)
+    leader.carryOut()
+    const sent = ofType(leader.take(), 'appendRequest').flatMap((append) => append.entries)
+    expect(sent.filter((entry) => entry.term === 1)).toEqual([])
+    expect(sent.map((entry) => entry.index)).toEqual([6, 7, 8])
   })
 
   test('an entry larger than an append may be goes alone', () => {
@@ -462,11 +495,13 @@ describe('fast failover', () => {
     const cluster = new Cluster(TRIO, { logs: logsOf([1]) })
     const leader = cluster.elect()
     const [one, two] = cluster.followers()
+    two!.roles = []
     two!.core.peerDown(one!.id)
     leader.core.peerDown(one!.id)
     cluster.tick(100)
     expect(cluster.leader?.id).toBe(leader.id)
     expect(two!.status.elections + one!.status.elections).toBe(0)
+    expect(two!.roles).toEqual([])
     cluster.propose('a')
     cluster.settle()
     expectApplied(cluster, ['a'])
@@ -659,6 +694,13 @@ describe('an emptied directory (trap 19)', () => {
     }
     cluster.tick(1000)
     for (const id of ['n2', 'n3']) expect(cluster.node(id).status.lastIndex).toBe(0)
+  })
+
+  test('that was taken up again under its new incarnation may lead, though a laggard lists the old one', () => {
+    const solo = new Solo({ terms: [1] })
+    const envelope = { from: 'n2', to: 'n1', fromIncarnation: 'n2.2', toIncarnation: 'n1.1', term: 7 }
+    solo.core.step({ ...envelope, type: 'heartbeat', commit: 0, round: 0 })
+    expect(solo.status).toMatchObject({ leader: 'n2', term: 7 })
   })
 
   test('messages for another incarnation, and votes of an unlisted one, are dropped', () => {
