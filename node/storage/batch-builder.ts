@@ -33,7 +33,7 @@ export interface Batch {
   readonly recordBytes: number
 }
 
-export function recordsOf(append: PendingAppend): number {
+function recordsOf(append: PendingAppend): number {
   return append.entries.length + (append.hardState === undefined ? 0 : 1)
 }
 

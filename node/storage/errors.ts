@@ -16,9 +16,9 @@ export class DamagedLogError extends Error {
 
   constructor(file: string, offset: number, what: string) {
     super(
-      `${file}, offset ${offset}: ${what}. Synced data of this node is damaged, so it must not go on. ` +
-        `Keep the directory for inspection, check the disk, and bring the node back with an empty data directory: ` +
-        `it then takes part as a new member and gets its data from its peers.`,
+      `${file}, offset ${offset}: ${what}. Data of this node that had been synced is damaged, so it must not go on. ` +
+        `Keep the directory as it is and check the disk; removing files from it would lose what the others count on. ` +
+        `The other members hold the data. This node can come back only as a new member, with an empty data directory.`,
     )
     this.file = file
     this.offset = offset

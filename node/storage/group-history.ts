@@ -19,7 +19,7 @@ import { LogIndexTable } from './log-index.ts'
 import { RecordType } from './record.ts'
 import { TermRuns } from './term-runs.ts'
 
-export const emptyHardState: HardState = { term: 0, vote: '', commit: 0 }
+const emptyHardState: HardState = { term: 0, vote: '', commit: 0 }
 
 export class GroupHistory {
   readonly group: GroupId

@@ -10,6 +10,13 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import type { File, Files } from './files.ts'
 
+/** Read and write, with synced writes. A system without the flag (Windows) would write without syncing, so it is refused. */
+function openFlags(create: boolean): number {
+  const { O_RDWR, O_DSYNC, O_CREAT, O_EXCL } = constants
+  if (O_DSYNC === undefined) throw new Error('this operating system has no O_DSYNC: writes could not be made durable')
+  return O_RDWR | O_DSYNC | (create ? O_CREAT | O_EXCL : 0)
+}
+
 const openDescriptor = promisify(open)
 const closeDescriptor = promisify(close)
 const syncDescriptor = promisify(fsync)
@@ -80,8 +87,7 @@ class NodeFile implements File {
 
 export const nodeFiles: Files = {
   async open(path, options) {
-    const create = options?.create === true ? constants.O_CREAT | constants.O_EXCL : 0
-    return new NodeFile(await openDescriptor(path, constants.O_RDWR | constants.O_DSYNC | create, 0o640))
+    return new NodeFile(await openDescriptor(path, openFlags(options?.create === true), 0o640))
   },
 
   async list(directory) {

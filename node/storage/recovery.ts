@@ -19,22 +19,12 @@
  *
  * Never: repair.
  */
-import { join } from 'node:path'
 import type { GroupId } from '../../raft/index.ts'
 import { ensureDirectory } from './directories.ts'
-import { DamagedLogError } from './errors.ts'
-import type { File, Files } from './files.ts'
+import type { Files } from './files.ts'
 import { GroupHistory } from './group-history.ts'
-import {
-  alignToSector,
-  decodeSegmentHeader,
-  type LogIdentity,
-  SEGMENT_HEADER_BYTES,
-  type SegmentHeader,
-  segmentName,
-  segmentSeed,
-  segmentSequence,
-} from './segment.ts'
+import { alignToSector, type LogIdentity, SEGMENT_HEADER_BYTES, type SegmentHeader } from './segment.ts'
+import { type Segment, SegmentFiles } from './segment-files.ts'
 import { endOfContent, findProofOfSync, type WholeBatch, wholeBatchAt } from './segment-scan.ts'
 import type { LogEnd } from './segment-writer.ts'
 
@@ -45,22 +35,11 @@ export interface RecoveryOptions {
   readonly mustExist?: boolean
 }
 
-/** A batch that was cut off, because nobody can tell whether it had been synced. */
+/** Bytes that were cut off, because nobody can tell whether they had been synced. */
 export interface Leftover {
   readonly file: string
   readonly offset: number
   readonly bytes: number
-}
-
-/** The segment in which the log ends. */
-interface LastSegment {
-  readonly path: string
-  /** Where the next batch goes. */
-  readonly end: number
-  /** Of its last whole batch, and where it lies: to be written once more. */
-  readonly again: Buffer
-  readonly againAt: number
-  readonly leftover: Leftover | undefined
 }
 
 export interface Recovery {
@@ -75,164 +54,146 @@ export function groupKey(group: GroupId): string {
 
 /** Throws DamagedLogError, or what the file port throws. */
 export async function recoverLog(options: RecoveryOptions): Promise<Recovery> {
-  return new LogRecovery(options).run()
+  const { files, directory, identity, mustExist } = options
+  await ensureDirectory(files, directory)
+  const recovery = await new LogRecovery(new SegmentFiles(files, directory, identity), mustExist === true).run()
+  // Of files that a process made which died before it had synced their entries.
+  await files.syncDirectory(directory)
+  return recovery
 }
 
-interface Segment {
-  readonly path: string
-  readonly bytes: Buffer
-  readonly seed: number
+/** Where the log ends. */
+interface Tail {
+  readonly sequence: number
+  /** Where the next batch goes. */
+  readonly offset: number
+  /** The last whole batch, and where it lies: to be written once more. */
+  readonly again: Buffer
+  readonly againAt: number
 }
 
-const CHUNK_BYTES = 256 * 1024
-const zeros = Buffer.alloc(CHUNK_BYTES)
+/** A part of a segment that is to become zeros. */
+interface Rest {
+  readonly sequence: number
+  readonly offset: number
+  readonly bytes: number
+}
 
 class LogRecovery {
-  readonly #options: RecoveryOptions
+  readonly #segments: SegmentFiles
+  readonly #mustExist: boolean
   readonly #groups = new Map<string, GroupHistory>()
+  /** Number of the batch that comes next. */
   #nextBatch = 1
-  /** For segments that are looked at once. */
-  #scratch = Buffer.alloc(0)
 
-  constructor(options: RecoveryOptions) {
-    this.#options = options
+  constructor(segments: SegmentFiles, mustExist: boolean) {
+    this.#segments = segments
+    this.#mustExist = mustExist
   }
 
   async run(): Promise<Recovery> {
-    const { files, directory } = this.#options
-    await ensureDirectory(files, directory)
     const highest = await this.#countSegments()
     const headers = await this.#readHeaders(highest)
     const used = headers.length
     for (let sequence = 1; sequence < used; sequence++) await this.#scanFinished(sequence, headers)
-    const last = used === 0 ? undefined : await this.#scanLast(used, headers)
-    const leftovers: Leftover[] = last?.leftover === undefined ? [] : [last.leftover]
-    for (let sequence = used + 1; sequence <= highest; sequence++) leftovers.push(...(await this.#scanUnused(sequence)))
+    const rests: Rest[] = []
+    const tail = used === 0 ? undefined : await this.#scanLast(used, headers, rests)
+    // Without a whole header: prepared, or the first batch was under way.
+    for (let sequence = used + 1; sequence <= highest; sequence++) {
+      this.#judgeRest(await this.#segments.read(sequence), 0, rests)
+    }
     // From here on the log is known to be whole, and the disk is changed.
-    if (last !== undefined) await this.#write(last.path, last.again, last.againAt)
-    for (const leftover of leftovers) await this.#wipe(leftover)
-    if (highest > 0) await files.syncDirectory(directory)
-    const end = { sequence: used, offset: last?.end ?? 0, segmentBytes: headers.at(-1)?.segmentBytes ?? 0 }
-    return { end: { ...end, lastBatch: this.#nextBatch - 1, highest }, groups: this.#groups, doubt: leftovers[0] }
+    if (tail !== undefined) await this.#segments.write(tail.sequence, tail.again, tail.againAt)
+    for (const rest of rests) await this.#segments.wipe(rest.sequence, rest.offset, rest.bytes)
+    const segmentBytes = headers.at(-1)?.segmentBytes ?? 0
+    return {
+      end: { sequence: used, offset: tail?.offset ?? 0, segmentBytes, lastBatch: this.#nextBatch - 1, highest },
+      groups: this.#groups,
+      doubt: rests[0] && {
+        file: this.#segments.path(rests[0].sequence),
+        offset: rests[0].offset,
+        bytes: rests[0].bytes,
+      },
+    }
   }
 
   /** The files are 1, 2, 3 … without a gap, or some are gone: each is made and synced before the next. */
   async #countSegments(): Promise<number> {
-    const { files, directory, mustExist } = this.#options
-    const found = (await files.list(directory)).flatMap((name) => segmentSequence(name) ?? [])
+    const found = await this.#segments.list()
     const missing = found.findIndex((sequence, i) => sequence !== i + 1)
-    if (missing >= 0) throw this.#damage(missing + 1, 0, 'the segment is missing')
-    if (found.length === 0 && mustExist === true) throw this.#damage(1, 0, 'the log is missing')
+    if (missing >= 0) throw this.#segments.damage(missing + 1, 0, 'the segment is missing')
+    if (found.length === 0 && this.#mustExist) throw this.#segments.damage(1, 0, 'the log is missing')
     return found.length
   }
 
   /** The headers of the segments in use: all up to the last one that is whole. */
   async #readHeaders(highest: number): Promise<SegmentHeader[]> {
     const headers: (SegmentHeader | undefined)[] = []
-    for (let sequence = 1; sequence <= highest; sequence++) headers.push(await this.#readHeader(sequence))
+    for (let sequence = 1; sequence <= highest; sequence++) headers.push(await this.#segments.readHeader(sequence))
     const used = headers.findLastIndex((header) => header !== undefined) + 1
     const whole = headers.slice(0, used).map((header, i) => {
-      if (header === undefined)
-        throw this.#damage(i + 1, 0, 'the header is bad, but the log goes on in a later segment')
-      return header
+      if (header !== undefined) return header
+      throw this.#segments.damage(i + 1, 0, 'the header is bad, but the log goes on in a later segment')
     })
-    if (used === 0 && this.#options.mustExist === true)
-      throw this.#damage(1, 0, 'the header is bad, but the log was in use')
-    if (used > 0 && highest === used) throw this.#damage(used + 1, 0, 'the segment is missing')
-    if (highest > used + 2) throw this.#damage(used + 1, 0, 'the header is bad, but later segments were made')
+    const bad = (what: string) => this.#segments.damage(used + 1, 0, what)
+    if (used === 0 && this.#mustExist) throw bad('the header is bad, but the log was in use')
+    if (used > 0 && highest === used) throw bad('the segment is missing')
+    // Files are made two ahead of the segment in use, and only after its first batch was synced.
+    if (highest > used + 2) throw bad('the header is bad, but files were made that come after its first batch')
     return whole
-  }
-
-  async #readHeader(sequence: number): Promise<SegmentHeader | undefined> {
-    const sector = Buffer.alloc(SEGMENT_HEADER_BYTES)
-    await this.#withFile(sequence, (file) => file.read(sector, 0))
-    const header = decodeSegmentHeader(sector)
-    if (header === undefined) return undefined
-    if (header === 'unknownVersion')
-      throw this.#damage(sequence, 0, 'the segment has a format that this program does not know')
-    const { nodeId, incarnation } = header.identity
-    const own = this.#options.identity
-    if (nodeId !== own.nodeId || incarnation !== own.incarnation) {
-      throw this.#damage(sequence, 0, `the segment belongs to node ${nodeId}, incarnation ${incarnation}`)
-    }
-    if (header.sequence !== sequence) throw this.#damage(sequence, 0, `the file holds segment ${header.sequence}`)
-    return header
   }
 
   /** The next segment's header vouches for every batch of this one. */
   async #scanFinished(sequence: number, headers: readonly SegmentHeader[]): Promise<void> {
-    const { firstBatch, segmentBytes } = headers[sequence - 1] as SegmentHeader
     const next = headers[sequence] as SegmentHeader
-    const segment = await this.#readSegment(sequence, segmentBytes)
-    if (firstBatch !== this.#nextBatch) throw this.#damage(sequence, 0, `it begins with batch ${firstBatch}`)
-    let offset = SEGMENT_HEADER_BYTES
-    for (
-      let batch = this.#take(segment, sequence, offset);
-      batch !== undefined;
-      batch = this.#take(segment, sequence, offset)
-    ) {
-      offset = alignToSector(batch.end)
-    }
-    if (offset !== next.previousEnd || this.#nextBatch !== next.firstBatch) {
-      throw this.#damage(
-        sequence,
-        offset,
-        `batch ${this.#nextBatch} is bad, and the next segment proves that it was synced`,
-      )
+    const { end } = await this.#scan(sequence, headers)
+    if (end !== next.previousEnd || this.#nextBatch !== next.firstBatch) {
+      const what = `batch ${this.#nextBatch} is bad, and the next segment proves that it was synced`
+      throw this.#segments.damage(sequence, end, what)
     }
   }
 
-  async #scanLast(sequence: number, headers: readonly SegmentHeader[]): Promise<LastSegment> {
+  async #scanLast(sequence: number, headers: readonly SegmentHeader[], rests: Rest[]): Promise<Tail> {
+    const { segment, end, last } = await this.#scan(sequence, headers)
+    this.#judgeRest(segment, end, rests)
+    // A segment's first batch went to disk together with the header.
+    const againAt = last === undefined || last.offset === SEGMENT_HEADER_BYTES ? 0 : last.offset
+    // A copy, for the memory of the segment is used again.
+    const again = Buffer.from(segment.bytes.subarray(againAt, last?.end ?? SEGMENT_HEADER_BYTES))
+    return { sequence, offset: end, again, againAt }
+  }
+
+  /** Takes all whole batches from the segment's start on; `end` is where the next one would be. */
+  async #scan(
+    sequence: number,
+    headers: readonly SegmentHeader[],
+  ): Promise<{ segment: Segment; end: number; last: WholeBatch | undefined }> {
     const { firstBatch, segmentBytes } = headers[sequence - 1] as SegmentHeader
-    const segment = await this.#readSegment(sequence, segmentBytes)
-    if (firstBatch !== this.#nextBatch) throw this.#damage(sequence, 0, `it begins with batch ${firstBatch}`)
-    let againAt = 0
+    if (firstBatch !== this.#nextBatch) throw this.#segments.damage(sequence, 0, `it begins with batch ${firstBatch}`)
+    const segment = await this.#segments.read(sequence, segmentBytes)
     let end = SEGMENT_HEADER_BYTES
-    let offset = SEGMENT_HEADER_BYTES
-    for (
-      let batch = this.#take(segment, sequence, offset);
-      batch !== undefined;
-      batch = this.#take(segment, sequence, offset)
-    ) {
-      // The first batch went to disk together with the header.
-      againAt = batch.offset === SEGMENT_HEADER_BYTES ? 0 : batch.offset
-      end = batch.end
-      offset = alignToSector(end)
-    }
-    const leftover = this.#judgeRest(sequence, segment, offset)
-    // A copy: the scratch buffer is used again.
-    return {
-      path: segment.path,
-      end: offset,
-      againAt,
-      again: Buffer.from(segment.bytes.subarray(againAt, end)),
-      leftover,
+    let last: WholeBatch | undefined
+    for (;;) {
+      const batch = wholeBatchAt(segment.bytes, end, this.#nextBatch, segment.seed)
+      if (batch === undefined) return { segment, end, last }
+      this.#take(batch, sequence)
+      last = batch
+      end = alignToSector(batch.end)
     }
   }
 
-  /** A segment without a whole header: prepared, or its first batch was under way. */
-  async #scanUnused(sequence: number): Promise<Leftover[]> {
-    const size = await this.#withFile(sequence, (file) => file.size())
-    const segment = await this.#readSegment(sequence, size)
-    const leftover = this.#judgeRest(sequence, segment, 0)
-    return leftover === undefined ? [] : [leftover]
-  }
-
-  /** What follows the last whole batch: damage, which throws; doubt, which is returned; or zeros. */
-  #judgeRest(sequence: number, segment: Segment, offset: number): Leftover | undefined {
-    const proof = findProofOfSync(segment.bytes, offset, this.#nextBatch, segment.seed)
+  /** What follows the last whole batch: damage, which throws; doubt, which is added to `rests`; or zeros. */
+  #judgeRest({ sequence, bytes, seed }: Segment, offset: number, rests: Rest[]): void {
+    const proof = findProofOfSync(bytes, offset, this.#nextBatch, seed)
     if (proof !== undefined) {
       const what = `batch ${this.#nextBatch} is bad, and batch ${proof.number} at offset ${proof.offset} proves that it was synced`
-      throw this.#damage(sequence, offset, what)
+      throw this.#segments.damage(sequence, offset, what)
     }
-    const end = endOfContent(segment.bytes, offset)
-    return end === offset ? undefined : { file: segment.path, offset, bytes: end - offset }
+    const end = endOfContent(bytes, offset)
+    if (end > offset) rests.push({ sequence, offset, bytes: end - offset })
   }
 
-  /** Takes the next batch into the groups' histories, if it is whole. */
-  #take(segment: Segment, sequence: number, offset: number): WholeBatch | undefined {
-    const batch = wholeBatchAt(segment.bytes, offset, this.#nextBatch, segment.seed)
-    if (batch === undefined) return undefined
+  #take(batch: WholeBatch, sequence: number): void {
     for (const record of batch.records) {
       const { group } = record.header
       const key = groupKey(group)
@@ -242,49 +203,8 @@ class LogRecovery {
         this.#groups.set(key, history)
       }
       const problem = history.accept(record, sequence)
-      if (problem !== undefined) throw this.#damage(sequence, record.offset, problem)
+      if (problem !== undefined) throw this.#segments.damage(sequence, record.offset, problem)
     }
     this.#nextBatch++
-    return batch
-  }
-
-  async #readSegment(sequence: number, bytes: number): Promise<Segment> {
-    if (this.#scratch.length < bytes) this.#scratch = Buffer.allocUnsafeSlow(bytes)
-    const buffer = this.#scratch.subarray(0, bytes)
-    const read = await this.#withFile(sequence, (file) => file.read(buffer, 0))
-    if (read < bytes) throw this.#damage(sequence, read, `the segment has lost its end: it had ${bytes} bytes`)
-    return { path: this.#path(sequence), bytes: buffer, seed: segmentSeed(this.#options.identity, sequence) }
-  }
-
-  async #wipe({ file: path, offset, bytes }: Leftover): Promise<void> {
-    for (let done = 0; done < bytes; done += CHUNK_BYTES) {
-      await this.#write(path, zeros.subarray(0, Math.min(CHUNK_BYTES, bytes - done)), offset + done)
-    }
-  }
-
-  async #write(path: string, bytes: Buffer, position: number): Promise<void> {
-    const file = await this.#options.files.open(path)
-    try {
-      await file.writeDurable([bytes], position)
-    } finally {
-      await file.close()
-    }
-  }
-
-  async #withFile<T>(sequence: number, use: (file: File) => Promise<T>): Promise<T> {
-    const file = await this.#options.files.open(this.#path(sequence))
-    try {
-      return await use(file)
-    } finally {
-      await file.close()
-    }
-  }
-
-  #path(sequence: number): string {
-    return join(this.#options.directory, segmentName(sequence))
-  }
-
-  #damage(sequence: number, offset: number, what: string): DamagedLogError {
-    return new DamagedLogError(this.#path(sequence), offset, what)
   }
 }

@@ -7,7 +7,8 @@
  * Fail-stop: after a failed write every pending and later call rejects and nothing is written again, because the kernel may
  * count pages as clean that never reached the disk (trap 21). The way back is a restart.
  *
- * Never: clocks of its own, knowledge of what entries mean, retries.
+ * Never: clocks of its own, knowledge of what entries mean, retries, a bound on what waits: that is the callers', since Raft caps
+ * the bytes that are not yet committed.
  */
 import { join } from 'node:path'
 import type { Clock, GroupId, LogStorage } from '../../raft/index.ts'
@@ -24,7 +25,7 @@ import { groupKey, type Leftover, type Recovery, recoverLog } from './recovery.t
 import { type LogIdentity, segmentName } from './segment.ts'
 import { recordBytesThatFit, SegmentWriter } from './segment-writer.ts'
 
-export const walDefaults = {
+const walDefaults = {
   segmentBytes: 32 * 1024 * 1024,
   /** One batch. Larger ones would make those behind them wait without saving syncs that count. */
   batchBytesMax: 8 * 1024 * 1024,
@@ -107,7 +108,11 @@ export class Wal implements SharedLog {
       const wal = new Wal(options, recovery, file)
       // A log that was ever opened thus has a first segment with a header: its absence is damage from now on.
       if (sequence === 0) await wal.#writeMarker()
-      if (wal.#failure !== undefined) throw wal.#failure
+      const failure = wal.#failure
+      if (failure !== undefined) {
+        await wal.close()
+        throw failure
+      }
       return wal
     } catch (error) {
       if (error instanceof DamagedLogError || error instanceof StorageFailedError) throw error

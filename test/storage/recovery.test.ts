@@ -10,6 +10,9 @@ const entriesInOne = 5
 /** Enough for a second segment with several batches, and one batch alone in a third. */
 const entriesInThree = 14
 
+/** Some tests open thousands of logs. */
+const timeout = 120_000
+
 type Outcome = { damaged: DamagedLogError } | { entries: number; doubt: boolean }
 
 async function outcomeOf(world: World, mustExist = true): Promise<Outcome> {
@@ -52,7 +55,7 @@ function flip(world: World, path: string, at: number, mask: number): void {
 
 const masks = [0xff, 0x01]
 
-describe('a log whose last batch has a marker behind it', () => {
+describe('a log whose last batch has a marker behind it', { timeout }, () => {
   let image: Image
   beforeAll(async () => {
     image = await makeImage(entriesInOne, true)
@@ -102,7 +105,7 @@ describe('a log whose last batch has a marker behind it', () => {
   })
 })
 
-describe('a log whose last batch has nothing behind it', () => {
+describe('a log whose last batch has nothing behind it', { timeout }, () => {
   let image: Image
   beforeAll(async () => {
     image = await makeImage(entriesInOne, false)
@@ -170,7 +173,7 @@ function isUntouched(
   return now.equals(image.files.get(path)!.subarray(start, end))
 }
 
-describe('a log of several segments', () => {
+describe('a log of several segments', { timeout }, () => {
   let image: Image
   beforeAll(async () => {
     image = await makeImage(entriesInThree, false)

@@ -1,0 +1,56 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { systemClock } from '../../node/clock.ts'
+import { nodeFiles } from '../../node/storage/node-files.ts'
+import { Wal } from '../../node/storage/wal.ts'
+import { group, identity, readWhole } from './support/world.ts'
+
+const writer = join(import.meta.dirname, 'support', 'writer-process.ts')
+
+/** Runs the writer until it has told `lines` indices, kills it, and returns the highest one. */
+async function writeAndKill(directory: string, lines: number): Promise<number> {
+  const child = spawn(process.execPath, ['--import', 'tsx', writer, directory], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let output = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString()
+    if (output.split('\n').length > lines) child.kill('SIGKILL')
+  })
+  const signal = await new Promise((resolve) => child.on('close', (_, by) => resolve(by)))
+  expect(signal).toBe('SIGKILL')
+  return Math.max(...output.split('\n').map(Number))
+}
+
+test('a process that is killed again and again loses no append that it saw resolved', {
+  timeout: 120_000,
+}, async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'meshmq-kill-'))
+  const directory = join(folder, 'wal')
+  try {
+    for (let round = 0; round < 3; round++) {
+      const resolved = await writeAndKill(directory, 200 + round * 37)
+      const wal = await Wal.open({
+        files: nodeFiles,
+        directory,
+        identity,
+        clock: systemClock,
+        segmentBytes: 256 * 1024,
+        mustExist: true,
+      })
+      const log = wal.group(group)
+      const { lastIndex } = log.recovered()
+      expect(lastIndex).toBeGreaterThanOrEqual(resolved)
+      const found = await readWhole(log, lastIndex)
+      expect(found.map(({ data }) => data)).toEqual(
+        found.map((_, i) => Buffer.alloc((i + 1) % 5_000, `${i + 1};`).toString()),
+      )
+      await wal.close()
+    }
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
