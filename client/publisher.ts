@@ -6,18 +6,16 @@ import type { ControlCommand } from '../wire/control-frame.ts'
 import { type ErrorCode, MeshError } from '../wire/errors.ts'
 import { limits } from '../wire/limits.ts'
 import { encodeMessage, type MessageProperties } from '../wire/message.ts'
-import { topicProblem } from '../wire/names.ts'
 import type { OutcomeNotice } from '../wire/session-frames.ts'
 import type { Clock } from './clock.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Identity } from './identity.ts'
+import { KnownTopics } from './known-topics.ts'
 import { positive, type Settings } from './options.ts'
 import { type Outgoing, Sequencer } from './sequencer.ts'
 
 /** What a message costs beside its bytes: promise, record, columns. */
 const MESSAGE_OVERHEAD_BYTES = 256
-/** Topics that were checked already and need not be again. */
-const KNOWN_TOPICS_MAX = 1024
 
 export interface PublishOptions {
   readonly headers?: Readonly<Record<string, string>>
@@ -50,7 +48,7 @@ export class Publisher {
   readonly #settings: Settings
   readonly #host: PublisherHost
   readonly #deadlines: Deadlines
-  readonly #knownTopics = new Set<string>()
+  readonly #topics = new KnownTopics()
   #closed: MeshError | undefined
 
   constructor(identity: Identity, settings: Settings, clock: Clock, host: PublisherHost) {
@@ -67,7 +65,7 @@ export class Publisher {
     let message: Uint8Array
     let timeoutMs = this.#settings.publishTimeoutMs
     try {
-      this.#checkTopic(topic)
+      this.#topics.check(topic)
       message = encodeChecked(body, options)
       if (options?.timeoutMs !== undefined) timeoutMs = positive('timeoutMs', options.timeoutMs, timeoutMs)
     } catch (error) {
@@ -104,14 +102,6 @@ export class Publisher {
     this.#closed ??= error(false)
     this.#deadlines.stop()
     for (const { item, isSent } of this.sequencer.outstanding()) (item as Item).fail(error(isSent))
-  }
-
-  #checkTopic(topic: string): void {
-    if (this.#knownTopics.has(topic)) return
-    const problem = typeof topic === 'string' ? topicProblem(topic) : 'a topic must be a string'
-    if (problem !== undefined) throw new MeshError('Validation', problem)
-    if (this.#knownTopics.size >= KNOWN_TOPICS_MAX) this.#knownTopics.clear()
-    this.#knownTopics.add(topic)
   }
 
   #expire(nowMs: number): number {

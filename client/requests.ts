@@ -2,7 +2,6 @@
 import { MeshError } from '../wire/errors.ts'
 import { FrameKind } from '../wire/frame.ts'
 import { limits } from '../wire/limits.ts'
-import { topicProblem } from '../wire/names.ts'
 import {
   type Answer,
   encodeSessionFrame,
@@ -13,6 +12,7 @@ import {
 import type { Clock } from './clock.ts'
 import { Deadlines } from './deadlines.ts'
 import { meshErrorOf } from './errors.ts'
+import { KnownTopics } from './known-topics.ts'
 import { type Message, VolatileMessage } from './message.ts'
 import { positive } from './options.ts'
 import { aborted, encodeChecked, type PublisherHost } from './publisher.ts'
@@ -45,6 +45,7 @@ export class Requests {
   readonly #clock: Clock
   readonly #host: PublisherHost
   readonly #deadlines: Deadlines
+  readonly #topics = new KnownTopics()
   readonly #waiting = new Map<number, Waiting>()
   /** Queries change nothing: they are asked again on each new attachment. */
   readonly #queries = new Map<number, Query>()
@@ -66,8 +67,7 @@ export class Requests {
     let timeoutMs: number
     let message: Uint8Array
     try {
-      const problem = typeof topic === 'string' ? topicProblem(topic) : 'a topic must be a string'
-      if (problem !== undefined) throw new MeshError('Validation', problem)
+      this.#topics.check(topic)
       message = encodeChecked(body, options)
       timeoutMs = positive('timeoutMs', options?.timeoutMs, this.#timeoutMs)
       if (this.#waiting.size >= REQUESTS_MAX) throw new MeshError('Overloaded', 'too many requests wait for replies')
