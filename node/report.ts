@@ -2,7 +2,7 @@
  * What a node tells about itself to its HTTP side and to its clients: readings of one moment.
  */
 import type { GroupId } from '../raft/index.ts'
-import type { AdminSource, MetricsSnapshot, NodeStatus, QueueMetrics, Verdict } from './admin/source.ts'
+import type { AdminSource, MetricsSnapshot, NodeStatus, QueueMetrics, Verdict } from './admin/index.ts'
 import type { NodeConfig } from './config.ts'
 import type { Gateway } from './gateway/gateway.ts'
 import type { Group } from './group.ts'
