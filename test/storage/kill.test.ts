@@ -6,13 +6,15 @@ import { expect, test } from 'vitest'
 import { systemClock } from '../../node/clock.ts'
 import { nodeFiles } from '../../node/storage/node-files.ts'
 import { Wal } from '../../node/storage/wal.ts'
+import { appendUntilKilled, segmentBytes, writtenData } from './support/killed-writer.ts'
 import { group, identity, readWhole } from './support/world.ts'
 
-const writer = join(import.meta.dirname, 'support', 'writer-process.ts')
+const writer = new URL('./support/killed-writer.ts', import.meta.url).href
 
 /** Runs the writer until it has told `lines` indices, kills it, and returns the highest one. */
 async function writeAndKill(directory: string, lines: number): Promise<number> {
-  const child = spawn(process.execPath, ['--import', 'tsx', writer, directory], {
+  const script = `import('${writer}').then((module) => module.${appendUntilKilled.name}(process.argv[1]))`
+  const child = spawn(process.execPath, ['--import', 'tsx', '--eval', script, directory], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let output = ''
@@ -38,16 +40,14 @@ test('a process that is killed again and again loses no append that it saw resol
         directory,
         identity,
         clock: systemClock,
-        segmentBytes: 256 * 1024,
+        segmentBytes,
         mustExist: true,
       })
       const log = wal.group(group)
       const { lastIndex } = log.recovered()
       expect(lastIndex).toBeGreaterThanOrEqual(resolved)
       const found = await readWhole(log, lastIndex)
-      expect(found.map(({ data }) => data)).toEqual(
-        found.map((_, i) => Buffer.alloc((i + 1) % 5_000, `${i + 1};`).toString()),
-      )
+      expect(found.map(({ data }) => data)).toEqual(found.map((_, i) => writtenData(i + 1).toString()))
       await wal.close()
     }
   } finally {
