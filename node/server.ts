@@ -89,82 +89,15 @@ export class Node {
     })
     this.#rejectFailed = rejectFailed
     this.#storage = storage
-    const { incarnation } = storage.identity
-    const boot = { node: config.id, bootId: storage.bootId }
-    this.#boot = boot
-    const self = { ...boot, incarnation }
-    const fatal = (error: unknown) => this.#fail(error)
-    this.#mesh = new Mesh(
-      {
-        cluster: config.clusterName,
-        secret: config.secret,
-        self,
-        group: GROUP,
-        peers: new Map(Object.entries(config.cluster).filter(([id]) => id !== config.id)),
-        logger: config.logger,
-        bufferBytesMax: config.peerBufferBytesMax,
-        handshakeTimeoutMs: config.handshakeTimeoutMs,
-        pingIntervalMs: PEER_PING_MS,
-      },
-      {
-        onRaft: (message) => this.#group.driver.receive(message),
-        onForward: (_, frame) => this.#group.onForward(frame),
-        onRequests: (from, requests) => this.#volatile.onRequests(from, requests),
-        onReplies: (_, replies) => this.#volatile.onReplies(replies),
-        onRoute: (peer) => this.#group.onRoute(peer),
-        onLost: (peer) => this.#volatile.onLost(peer),
-        onEvidence: (peer, down) => {
-          if (down) this.#group.driver.peerDown(peer)
-          else this.#group.driver.peerUp(peer)
-        },
-      },
-    )
-    this.#group = new Group({
-      group: GROUP,
-      config,
-      boot,
-      incarnation,
-      storage: storage.wal.group(GROUP),
-      clock: systemClock,
-      wallNow: Date.now,
-      mintClusterId: nanoid,
-      sendRaft: (message) => this.#mesh.sendRaft(message),
-      forward: (leader, frame) => this.#mesh.forward(leader, frame),
-      connected: (peer) => this.#mesh.connected(peer),
-      onEffect: (effect) => this.#perform(effect),
-      onFull: (full) => this.#gateway.throttle(full),
-      onRole: (change) => this.#roleChanged(change),
-      onRegistered: () => this.#readinessChanged(),
-      onFounded: (clusterId) => void storage.identity.setClusterId(clusterId).catch(fatal),
-      onFatal: fatal,
-    })
-    const barrier = () => this.#group.driver.readIndex(BARRIER_MS)
-    this.#volatile = new Volatile({
-      node: config.id,
-      machine: this.#group.machine,
-      clock: systemClock,
-      barrier,
-      session: (id) => this.#gateway.session(id),
-      sendRequests: (to, requests) => this.#mesh.sendRequests(to, requests),
-      sendReplies: (to, replies) => this.#mesh.sendReplies(to, replies),
-    })
-    const source = { machine: this.#group.machine, barrier, status: () => this.status() }
-    this.#gateway = new Gateway({
-      config,
-      boot,
-      group: GROUP.id,
-      router: this.#group.router,
-      bodies: new Bodies(this.#group.driver, fatal),
-      handlers: {
-        onRequests: (session, items) => this.#volatile.ask(session, items),
-        onReplies: (_, items) => this.#volatile.answer(items),
-        onQuery: (session, query) => answerQuery(source, session, query),
-      },
-    })
+    this.#boot = { node: config.id, bootId: storage.bootId }
+    this.#mesh = this.#makeMesh()
+    this.#group = this.#makeGroup()
+    this.#volatile = this.#makeVolatile()
+    this.#gateway = this.#makeGateway()
     this.#report = new NodeReport({
       config,
-      boot,
-      incarnation,
+      boot: this.#boot,
+      incarnation: storage.identity.incarnation,
       groupId: GROUP,
       group: this.#group,
       gateway: this.#gateway,
@@ -176,6 +109,91 @@ export class Node {
       createAdminHandler(this.#report, { metrics, tokens: config.tokens }),
     )
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
+  }
+
+  #makeMesh(): Mesh {
+    const { id, cluster, clusterName, secret, logger, peerBufferBytesMax, handshakeTimeoutMs } = this.config
+    const options = {
+      cluster: clusterName,
+      secret,
+      self: { ...this.#boot, incarnation: this.#storage.identity.incarnation },
+      group: GROUP,
+      peers: new Map(Object.entries(cluster).filter(([peer]) => peer !== id)),
+      logger,
+      bufferBytesMax: peerBufferBytesMax,
+      handshakeTimeoutMs,
+      pingIntervalMs: PEER_PING_MS,
+    }
+    return new Mesh(options, {
+      onRaft: (message) => this.#group.driver.receive(message),
+      onForward: (_, frame) => this.#group.onForward(frame),
+      onRequests: (from, requests) => this.#volatile.onRequests(from, requests),
+      onReplies: (_, replies) => this.#volatile.onReplies(replies),
+      onRoute: (peer) => this.#group.onRoute(peer),
+      onLost: (peer) => this.#volatile.onLost(peer),
+      onEvidence: (peer, down) => {
+        if (down) this.#group.driver.peerDown(peer)
+        else this.#group.driver.peerUp(peer)
+      },
+    })
+  }
+
+  #makeGroup(): Group {
+    const { identity, wal } = this.#storage
+    const fatal = (error: unknown) => this.#fail(error)
+    return new Group({
+      group: GROUP,
+      config: this.config,
+      boot: this.#boot,
+      incarnation: identity.incarnation,
+      storage: wal.group(GROUP),
+      clock: systemClock,
+      wallNow: Date.now,
+      mintClusterId: nanoid,
+      sendRaft: (message) => this.#mesh.sendRaft(message),
+      forward: (leader, frame) => this.#mesh.forward(leader, frame),
+      connected: (peer) => this.#mesh.connected(peer),
+      onEffect: (effect) => this.#perform(effect),
+      onFull: (full) => this.#gateway.throttle(full),
+      onRole: (change) => this.#roleChanged(change),
+      onRegistered: () => this.#readinessChanged(),
+      onFounded: (clusterId) => void identity.setClusterId(clusterId).catch(fatal),
+      onFatal: fatal,
+    })
+  }
+
+  #makeVolatile(): Volatile {
+    return new Volatile({
+      node: this.config.id,
+      machine: this.#group.machine,
+      clock: systemClock,
+      barrier: () => this.#barrier(),
+      session: (id) => this.#gateway.session(id),
+      sendRequests: (to, requests) => this.#mesh.sendRequests(to, requests),
+      sendReplies: (to, replies) => this.#mesh.sendReplies(to, replies),
+    })
+  }
+
+  #makeGateway(): Gateway {
+    const { driver, machine, router } = this.#group
+    const source = { machine, barrier: () => this.#barrier(), status: () => this.status() }
+    return new Gateway({
+      config: this.config,
+      boot: this.#boot,
+      group: GROUP.id,
+      router,
+      bodies: new Bodies(driver, (error) => this.#fail(error)),
+      handlers: {
+        onRequests: (session, items) => this.#volatile.ask(session, items),
+        onReplies: (_, items) => this.#volatile.answer(items),
+        onQuery: (session, query) => answerQuery(source, session, query),
+      },
+    })
+  }
+
+  /** Resolves when this node's machine holds all that was committed anywhere at the call. */
+  #barrier(): Promise<number> {
+    return this.#group.driver.readIndex(BARRIER_MS)
   }
 
   /** Where it listens, with the port that it got. */

@@ -15,7 +15,7 @@ export type {
   VoteRequest,
   VoteResponse,
 } from './message.ts'
-export { RAFT_DEFAULTS, type RaftOptions, type RaftTuning } from './options.ts'
+export type { RaftOptions, RaftTuning } from './options.ts'
 export type { Clock, LogStorage, RecoveredLog, Role, RoleChange, StateMachine, Transport } from './ports.ts'
 export { type Proposed, Raft } from './raft.ts'
 export { ReadUnavailable } from './readers.ts'

@@ -7,7 +7,7 @@
 import { FrameKind, LOG_FRAME_VERSION, LOG_HEADER_BYTES, logHeader, viewOf, writeLogHeader } from './frame.ts'
 import { limits } from './limits.ts'
 
-export const SETTLE_ITEM_BYTES = 32
+const SETTLE_ITEM_BYTES = 32
 
 /** Never renumber. */
 export const SettleOutcome = {

@@ -7,7 +7,7 @@ import { WebSocket } from 'ws'
 import { WebFrameSocket } from '../socket.ts'
 import { Dialing } from './handshake.ts'
 import { Link, PEER_MESSAGE_BYTES_MAX } from './link.ts'
-import type { MeshOptions } from './mesh.ts'
+import type { MeshOptions } from './mesh-options.ts'
 
 const PAUSE_MS_MIN = 20
 const PAUSE_MS_MAX = 1000

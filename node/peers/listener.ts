@@ -8,7 +8,7 @@ import { WebSocketServer } from 'ws'
 import { type FrameSocket, WebFrameSocket } from '../socket.ts'
 import { Acceptance } from './handshake.ts'
 import { Link, PEER_MESSAGE_BYTES_MAX } from './link.ts'
-import type { MeshOptions } from './mesh.ts'
+import type { MeshOptions } from './mesh-options.ts'
 
 export class Listener {
   readonly #options: MeshOptions

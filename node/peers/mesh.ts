@@ -10,12 +10,12 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { GroupId, Message } from '../../raft/index.ts'
-import type { Logger } from '../logger.ts'
+import type { Message } from '../../raft/index.ts'
 import { Dialer } from './dialer.ts'
-import type { HandshakeOptions, PeerIdentity } from './handshake.ts'
+import type { PeerIdentity } from './handshake.ts'
 import type { Link } from './link.ts'
 import { Listener } from './listener.ts'
+import type { MeshOptions } from './mesh-options.ts'
 import { ParcelKind, readParcels } from './parcel.ts'
 import { readRaftMessage, writeRaftMessage } from './raft-codec.ts'
 import {
@@ -38,18 +38,6 @@ export interface MeshHandlers {
   onLost(peer: string): void
   /** `down`: its process is gone, as far as a refused redial can tell. Taken back when it answers again. */
   onEvidence(peer: string, down: boolean): void
-}
-
-export interface MeshOptions extends HandshakeOptions {
-  readonly group: GroupId
-  /** id → ws URL of every other member. */
-  readonly peers: ReadonlyMap<string, string>
-  readonly logger: Logger
-  /** Bulk beyond this many unsent bytes per peer is dropped. */
-  readonly bufferBytesMax: number
-  readonly handshakeTimeoutMs: number
-  /** A link that is silent for twice this long is dead. */
-  readonly pingIntervalMs: number
 }
 
 interface Peer {

@@ -8,7 +8,7 @@
 import { viewOf } from '../../wire/frame.ts'
 
 export const PEER_VERSION = 1
-export const PARCEL_HEADER_BYTES = 12
+const PARCEL_HEADER_BYTES = 12
 
 /** Never renumber: nodes of different versions talk to each other during a rolling upgrade. 9–12 are kept for
  * installRequest, installResponse, timeoutNow and body fetches. */

@@ -85,28 +85,21 @@ export function readRaftMessage(parcel: Parcel, ends: LinkEnds): Message | undef
   const { payload } = parcel
   const view = viewOf(payload)
   const toIncarnation = (parcel.flags & KNOWS_RECEIVER) === 0 ? '' : ends.toIncarnation
+  const index = (i: number) => integer(view.getFloat64(8 * i, true))
   const envelope = { from: ends.from, fromIncarnation: ends.fromIncarnation, to: ends.to, toIncarnation }
   switch (parcel.kind) {
     case ParcelKind.appendRequest: {
-      const [term, prevIndex, prevTerm, commit] = takeFloats(view, 4)
-      const entries = readEntries(payload, view, prevIndex!)
-      const numbers = { term: term!, prevIndex: prevIndex!, prevTerm: prevTerm!, commit: commit! }
-      return { type: 'appendRequest', ...envelope, ...numbers, entries }
+      const numbers = { term: index(0), prevIndex: index(1), prevTerm: index(2), commit: index(3) }
+      return { type: 'appendRequest', ...envelope, ...numbers, entries: readEntries(payload, view, numbers.prevIndex) }
     }
     case ParcelKind.appendResponse: {
-      const [term, index, hintIndex, hintTerm] = takeFloats(view, 4)
-      const success = view.getUint8(32) === 1
-      const numbers = { term: term!, index: index!, hintIndex: hintIndex!, hintTerm: hintTerm! }
-      return { type: 'appendResponse', ...envelope, ...numbers, success }
+      const numbers = { term: index(0), index: index(1), hintIndex: index(2), hintTerm: index(3) }
+      return { type: 'appendResponse', ...envelope, ...numbers, success: view.getUint8(32) === 1 }
     }
-    case ParcelKind.heartbeat: {
-      const [term, commit, round] = takeFloats(view, 3)
-      return { type: 'heartbeat', ...envelope, term: term!, commit: commit!, round: round! }
-    }
-    case ParcelKind.heartbeatResponse: {
-      const [term, round] = takeFloats(view, 2)
-      return { type: 'heartbeatResponse', ...envelope, term: term!, round: round! }
-    }
+    case ParcelKind.heartbeat:
+      return { type: 'heartbeat', ...envelope, term: index(0), commit: index(1), round: index(2) }
+    case ParcelKind.heartbeatResponse:
+      return { type: 'heartbeatResponse', ...envelope, term: index(0), round: index(1) }
     case ParcelKind.voteRequest: {
       const [term, pre, lastIndex, lastTerm, bootstrap] = decode(payload) as unknown[]
       const request = {
@@ -136,8 +129,8 @@ export function readRaftMessage(parcel: Parcel, ends: LinkEnds): Message | undef
       return { type: 'readRequest', ...envelope, term: integer(term), requestId: integer(requestId) }
     }
     case ParcelKind.readResponse: {
-      const [term, requestId, index] = decode(payload) as unknown[]
-      const answer = { term: integer(term), requestId: integer(requestId), index: index === -1 ? -1 : integer(index) }
+      const [term, requestId, at] = decode(payload) as unknown[]
+      const answer = { term: integer(term), requestId: integer(requestId), index: at === -1 ? -1 : integer(at) }
       return { type: 'readResponse', ...envelope, ...answer }
     }
     default:
@@ -173,12 +166,6 @@ function floats(...values: number[]): Uint8Array {
 
 function putFloats(view: DataView, ...values: number[]): void {
   for (let i = 0; i < values.length; i++) view.setFloat64(8 * i, values[i]!, true)
-}
-
-function takeFloats(view: DataView, count: number): number[] {
-  const values: number[] = []
-  for (let i = 0; i < count; i++) values.push(integer(view.getFloat64(8 * i, true)))
-  return values
 }
 
 /** A peer that authenticated but sends nonsense is a defect or corruption on the way: its link is closed. */

@@ -12,7 +12,7 @@
 import { LOG_HEADER_BYTES, logHeader, viewOf } from '../../wire/frame.ts'
 import { limits } from '../../wire/limits.ts'
 
-export const ENTRY_VERSION = 1
+const ENTRY_VERSION = 1
 const HEADER_BYTES = 24
 
 export interface EntryStamp {
