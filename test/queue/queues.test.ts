@@ -49,6 +49,14 @@ describe('a queue', () => {
     expect(world.machine.totals).toMatchObject({ published: 3, routedCopies: 4, unroutable: 0 })
   })
 
+  it('is served in order of its id, whatever the order of the bindings', () => {
+    const client = new World().open()
+    for (const queue of ['a', 'b', 'c']) client.control({ type: 'declareQueue', queue })
+    for (const queue of ['c', 'a', 'b']) client.control({ type: 'bind', queue, pattern: 'x' })
+    const consumers = ['a', 'b', 'c'].map((queue) => client.consume(queue).consumer)
+    expect(deliveriesOf(client.publish('x')).map(({ consumer }) => consumer)).toEqual(consumers)
+  })
+
   it('gets nothing of a topic any more once it is unbound, at once', () => {
     const world = new World()
     const client = world.open()

@@ -243,6 +243,19 @@ describe('credit of a session', () => {
     expect(deliveriesOf(client.attach())).toMatchObject([{ consumer, firstDelivery: 1, to: { epoch: client.epoch } }])
   })
 
+  it('waits for the end of the round when it comes back', () => {
+    const world = new World()
+    const client = world.open()
+    const other = world.open()
+    client.queue('q', 'a')
+    const { consumer } = client.consume('q')
+    const second = other.consume('q').consumer
+    client.detach()
+    client.attach()
+    expect(deliveriesOf(other.publish('a'))).toMatchObject([{ consumer: second }])
+    expect(deliveriesOf(other.publish('a'))).toMatchObject([{ consumer }])
+  })
+
   it('tells a client that comes back which of its consumers are alive', () => {
     const world = new World()
     const client = world.open()
