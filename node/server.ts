@@ -70,6 +70,8 @@ export class Node {
         if (node !== undefined) node.#fail(error)
       },
     })
+    const { doubt } = storage.wal
+    if (doubt !== undefined) config.logger.warn('cut an unfinished batch off the log: a crash tore it', { ...doubt })
     node = new Node(config, storage, metrics)
     try {
       await node.#listen()
