@@ -45,11 +45,12 @@ const elections: readonly PlantedBreak[] = [
     'this.#term = hardState.term',
     'this.#term = options.recovered.termRuns.at(-1)?.term ?? 0',
   ]),
-  planted('count the own vote before it is synced', 'trap 4, for votes', [
-    'raft/candidate.ts',
-    '  state.becomeCandidate()\n',
-    '  state.becomeCandidate()\n  voteForSelf(state)\n',
-  ]),
+  planted(
+    'count the own vote before it is synced',
+    'trap 4, for votes',
+    ['raft/candidate.ts', '  state.becomeCandidate()\n', '  state.becomeCandidate()\n  voteForSelf(state)\n'],
+    ['raft/outbox.ts', "if (message.type === 'voteRequest') return !message.pre\n", ''],
+  ),
   planted('vote for a log that is behind', '§5.4.1: the election restriction', [
     'raft/follower.ts',
     'return state.log.isUpToDate(message.lastIndex, message.lastTerm)',

@@ -63,6 +63,8 @@ export class LogModel {
   former = new LogView()
   /** Every vote that is synced, by term. */
   readonly syncedVotes = new Map<Term, NodeId>()
+  /** The directory was emptied: whoever has it now is not the member that the model was of. */
+  isReplaced = false
   /** How often entries were cut off. */
   cuts = 0
   readonly #unsynced: { readonly batch: Batch; readonly hashes: readonly number[] }[] = []
@@ -114,6 +116,7 @@ export class LogModel {
     this.#unsynced.length = 0
     this.syncedVotes.clear()
     this.former = this.synced
+    this.isReplaced = true
     this.held = new LogView()
     this.synced = new LogView()
   }

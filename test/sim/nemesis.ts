@@ -91,16 +91,15 @@ export class Nemesis {
   /** A node is at a delicate moment. */
   strike(node: SimulatedNode, moment: Moment): void {
     if (!this.#active) return
-    const { ambush } = this.#realm.swarm
-    const { random, scheduler } = this.#realm
-    const chances = {
-      toldVote: ambush.afterVote,
-      writing: ambush.duringSync,
-      committed: ambush.afterCommit,
-      elected: ambush.afterElection,
-    }
-    const chance = chances[moment]
+    const { random, scheduler, swarm } = this.#realm
+    const { ambush } = swarm
+    const chance = ambush[moment]
     if (chance === 0 || !random.chance(chance)) return
+    if (random.chance(ambush.cutOff)) {
+      // At once: what the node has just sent does not arrive.
+      this.#endAfter(random.exponential(ambush.cutOffMs), this.#isolate([node], 'both'))
+      return
+    }
     // Not within the caller's own step, which must end as the process would have ended it.
     scheduler.after(random.pick([0, 0.05, 0.5]), () => {
       if (this.#active) this.#crashAndRestart([node])

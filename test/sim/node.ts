@@ -50,7 +50,7 @@ export interface World {
   readonly onFailure: (error: unknown) => void
 }
 
-export type Moment = 'toldVote' | 'writing' | 'committed' | 'elected'
+export type Moment = 'toldVote' | 'writing' | 'elected' | 'firstCommit' | 'committed'
 
 const group = { id: 1, incarnation: 1 }
 const directory = '/wal'
@@ -63,6 +63,8 @@ interface Life {
   role: RoleChange | undefined
   applied: LogIndex
   stateHash: number
+  /** The last term in which this node was the first to know of a commit. */
+  committedInTerm: Term
   /** What `checkProgress` saw last. */
   seen: { readonly turns: number; readonly term: Term; readonly commitIndex: LogIndex }
   /** Own proposals by log index, until something is applied there. */
@@ -131,6 +133,7 @@ export class SimulatedNode {
       role: undefined,
       applied: 0,
       stateHash: 0,
+      committedInTerm: 0,
       seen: { turns: 0, term: 0, commitIndex: 0 },
       proposals: new Map(),
     }
@@ -306,7 +309,7 @@ export class SimulatedNode {
 
   #apply(life: Life, entry: Entry): void {
     if (this.#life !== life) return
-    const { oracle, trace, onAcknowledged, onMoment } = this.#world
+    const { oracle, trace, onAcknowledged } = this.#world
     const { index, term } = entry
     if (index !== life.applied + 1)
       throw new Violation('entries are applied in order', `${this.id}: ${index} after ${life.applied}`)
@@ -321,7 +324,14 @@ export class SimulatedNode {
       // Another leader's entry in this place is not ours, whatever it says (trap 47).
       if (proposal.term === term) this.#acknowledge(entry, proposal.command, onAcknowledged)
     }
-    if (isNews && this.claimsToLead) onMoment(this, 'committed')
+    if (isNews && this.claimsToLead) this.#tellCommit(life)
+  }
+
+  #tellCommit(life: Life): void {
+    const term = life.role?.term ?? 0
+    const isFirst = life.committedInTerm < term
+    life.committedInTerm = term
+    this.#world.onMoment(this, isFirst ? 'firstCommit' : 'committed')
   }
 
   #acknowledge(entry: Entry, command: number, onAcknowledged: World['onAcknowledged']): void {

@@ -6,10 +6,12 @@
  * Never: asks the code under test what it believes; a leader's word about its commit is taken as the claim to be checked.
  */
 import {
+  decodeMembership,
   type Entry,
   EntryType,
   type LogIndex,
   type LogStorage,
+  type Membership,
   type Message,
   type NodeId,
   type Term,
@@ -40,6 +42,8 @@ export class Oracle {
   /** Votes that were told: `voter/incarnation` → term → candidate. */
   readonly #votes = new Map<string, Map<Term, NodeId>>()
   readonly #majority: number
+  /** Who belongs to the cluster, once that is applied somewhere. */
+  membership: Membership | undefined
 
   constructor(ids: readonly NodeId[]) {
     for (const id of ids) this.models.set(id, new LogModel(id))
@@ -197,6 +201,7 @@ export class Oracle {
     check(index <= held.lastIndex, 'what is committed is held', () => `${id}: ${index} of ${held.lastIndex}`)
     if (known > 0) this.#checkCommitted(id, known, held.termAt(known), held.hashes[known - 1] as number)
     this.#checkSynced(index, held.termAt(index) as Term, () => `${id} committed ${index}`)
+    for (const model of this.models.values()) this.#checkElectable(model, index, held.termAt(index) as Term)
     for (let row = known; row < index; row++) {
       this.#committedTerms.push(held.terms[row] as Term)
       this.#committedHashes.push(held.hashes[row] as number)
@@ -224,6 +229,27 @@ export class Oracle {
     )
   }
 
+  /**
+   * Whoever could be elected now, by the logs alone, holds what was just committed: leader completeness (§5.4.3) for all
+   * elections to come, not only for those that this run will see. Figure 8 of the paper is what it rules out.
+   */
+  #checkElectable(candidate: LogModel, index: LogIndex, term: Term): void {
+    if (candidate.held.termAt(index) === term || candidate.isReplaced) return
+    const { lastIndex } = candidate.held
+    const lastTerm = candidate.held.termAt(lastIndex) as Term
+    let voters = 0
+    for (const { synced, isReplaced } of this.models.values()) {
+      const voterTerm = synced.termAt(synced.lastIndex) as Term
+      const isUpToDate = lastTerm > voterTerm || (lastTerm === voterTerm && lastIndex >= synced.lastIndex)
+      if (isUpToDate && !isReplaced) voters++
+    }
+    check(
+      voters < this.#majority,
+      'what is committed can no longer be lost',
+      () => `${candidate.id} could be elected without entry ${index} of term ${term}: it ends in term ${lastTerm}`,
+    )
+  }
+
   /** A node has applied an entry; `stateHash` stands for the state after it. State machine safety (§5.4.3). */
   onApply(id: NodeId, entry: Entry, stateHash: number): void {
     const { index, term } = entry
@@ -236,6 +262,7 @@ export class Oracle {
 
   #firstApplied({ index, type, data }: Entry, stateHash: number): void {
     this.#stateHashes[index - 1] = stateHash
+    if (type === EntryType.membership) this.membership = decodeMembership(data)
     if (type !== EntryType.command) return
     const command = commandOf(data)
     const before = this.#commands.get(command)

@@ -55,6 +55,8 @@ export interface RunOptions {
 
 /** After all faults have ended, a cluster must be whole again within this time. */
 const healedWithinMs = 10_000
+/** An undisturbed cluster is founded within this time. */
+const foundedWithinMs = 5000
 /** Commands proposed after the faults, all of which must be acknowledged. */
 const healingCommands = 5
 const traceLinesOfFailure = 60
@@ -139,10 +141,11 @@ class Run {
   async #trouble(): Promise<void> {
     for (const node of this.#nodes) this.#scheduler.after(this.#random.between(0, 300), () => node.start())
     this.#workload.start()
-    // In half of the runs already the founding of the cluster is troubled.
-    const peaceMs = this.#random.pick([0, 3000])
-    this.#scheduler.after(peaceMs, () => this.#nemesis.start())
-    await this.#advance(peaceMs + this.#swarm.faultMs)
+    if (this.#swarm.foundedInPeace) {
+      await this.#advance(foundedWithinMs, () => this.#nodes.some((node) => node.role?.established === true))
+    }
+    this.#nemesis.start()
+    await this.#advance(this.#swarm.faultMs)
   }
 
   /** All faults end and all processes run: the cluster must recover by itself and do its work. */
@@ -203,9 +206,12 @@ class Run {
     )
   }
 
-  /** Members whose directory was never emptied: the others belong to the cluster no more. */
+  /** Without those whose directory was emptied after the cluster was founded: they belong to it no more. */
   #healthy(): readonly SimulatedNode[] {
-    return this.#nodes.filter((node) => node.wipes === 0)
+    const { membership } = this.#oracle
+    if (membership === undefined) return this.#nodes
+    const voters = new Set(membership.voters.map(({ incarnation }) => incarnation))
+    return this.#nodes.filter((node) => voters.has(node.incarnation))
   }
 
   /** What only the end can tell: nothing that was acknowledged is missing. */

@@ -38,16 +38,21 @@ export interface Fault {
   readonly lastsMs: number
 }
 
-/** Chances that a process dies at its most delicate moments. */
+/** Chances that a node is struck at its most delicate moments: it dies, or all its links are cut for a while. */
 export interface Ambush {
   /** Right after it has told a vote. */
-  readonly afterVote: number
+  readonly toldVote: number
   /** While a write is on its way to the disk. */
-  readonly duringSync: number
-  /** A leader, right after it has committed. */
-  readonly afterCommit: number
-  /** A leader, right after it was elected. */
-  readonly afterElection: number
+  readonly writing: number
+  /** Right after it was elected: its first entry is written and sent, and has not arrived yet. */
+  readonly elected: number
+  /** A leader, right after the first commit of its term. */
+  readonly firstCommit: number
+  /** A leader, right after any other commit. */
+  readonly committed: number
+  /** Chance that the node is cut off rather than killed. */
+  readonly cutOff: number
+  readonly cutOffMs: number
 }
 
 export interface DiskPace {
@@ -65,6 +70,8 @@ export type FinaleKind = (typeof finaleKinds)[number]
 
 export interface Swarm {
   readonly nodes: number
+  /** In some runs already the founding of the cluster is troubled. */
+  readonly foundedInPeace: boolean
   /** How long faults go on. */
   readonly faultMs: number
   readonly weather: Weather
@@ -88,17 +95,18 @@ export interface Swarm {
 }
 
 export function drawSwarm(random: Random): Swarm {
-  const nodes = random.pick([1, 3, 3, 3, 3, 3, 3, 5, 5, 5, 5, 5])
+  const nodes = random.chance(0.04) ? 1 : random.pick([3, 3, 5])
   return {
     nodes,
+    foundedInPeace: random.chance(0.9),
     faultMs: random.between(15_000, 22_000),
     weather: drawWeather(random),
     disk: drawDisk(random),
     faults: drawFaults(random),
     ambush: drawAmbush(random),
     downMs: random.pick([[1, 30] as const, [20, 400] as const, [200, 3000] as const]),
-    proposalsPerSecond: random.pick([2, 10, 30]),
-    burstMax: random.pick([1, 3, 12]),
+    proposalsPerSecond: random.pick([2, 5, 15]),
+    burstMax: random.pick([1, 2, 8]),
     commandBytesMax: random.pick([8, 64, 600]),
     readsPerSecond: random.pick([0, 2, 10]),
     appendBytesMax: random.pick([1, 150, 1000, 256 * 1024]),
@@ -132,23 +140,26 @@ function drawDisk(random: Random): DiskPace {
 }
 
 function drawFaults(random: Random): Fault[] {
-  const wanted = 1 + random.below(5)
-  return random
-    .shuffled(faultKinds)
-    .slice(0, wanted)
-    .map((kind) => ({
-      kind,
-      everyMs: random.pick([400, 1500, 4000]),
-      lastsMs: random.pick([30, 300, 1200, 3000]),
-    }))
+  const wanted = random.below(4)
+  const kinds = new Set<FaultKind>(random.shuffled(faultKinds).slice(0, wanted))
+  // Most of what can go wrong goes wrong around elections, and those begin with a leader in trouble.
+  if (wanted === 0 || random.chance(0.7)) kinds.add(random.pick(['isolateLeader', 'crashLeader', 'pauseLeader']))
+  return [...kinds].map((kind) => {
+    const everyMs = random.pick([600, 1500, 4000])
+    // Never so long that one follows upon the other all the time: a cluster that never works has nothing to lose.
+    return { kind, everyMs, lastsMs: everyMs * random.pick([0.02, 0.2, 0.5, 0.8]) }
+  })
 }
 
 function drawAmbush(random: Random): Ambush {
-  const chance = () => random.pick([0, 0, 0, 0.02, 0.2])
+  const rarely = () => random.pick([0, 0, 0.03, 0.3])
   return {
-    afterVote: chance(),
-    duringSync: random.pick([0, 0, 0, 0.0005, 0.004]),
-    afterCommit: random.pick([0, 0, 0, 0.002, 0.02]),
-    afterElection: chance(),
+    toldVote: rarely(),
+    writing: random.pick([0, 0, 0, 0.0005, 0.004]),
+    elected: rarely(),
+    firstCommit: rarely(),
+    committed: random.pick([0, 0, 0, 0.002, 0.02]),
+    cutOff: random.pick([0, 0.5, 1]),
+    cutOffMs: random.pick([30, 700, 2500]),
   }
 }
