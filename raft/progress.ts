@@ -28,7 +28,7 @@ export class Progress {
   probeSent = false
   /** The driver is reading entries for this peer; nothing is sent meanwhile, so that the order stays. */
   loading = false
-  /** The commit index that the last append or heartbeat told; 0 if it may not have arrived. */
+  /** The commit index that the last append or heartbeat told. */
   commitTold: LogIndex = 0
   /** The leader's tick count when this peer was last heard of in this term (CheckQuorum). */
   heardTick: number
@@ -97,7 +97,6 @@ export class Progress {
 
   /** Whatever was under way may be lost: begin again after the last known match. */
   restart(): void {
-    this.commitTold = 0
     this.#enter('probe')
   }
 

@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import { InvariantError, type Message, RaftDriver, ReadUnavailable } from '../../raft/index.ts'
+import { Random } from '../support/random.ts'
 import { textOf } from './support/cluster.ts'
 import { ManualClock, MemoryStorage, Mesh, RecordingMachine } from './support/ports.ts'
-import { SeededRandom } from './support/random.ts'
 import { foundedLog } from './support/solo.ts'
 
 const IDS = ['n1', 'n2', 'n3']
 
 function diceOf(id: string): () => number {
-  const dice = new SeededRandom(id.charCodeAt(1))
-  return () => dice.next()
+  const dice = new Random(id.charCodeAt(1))
+  return () => dice.fraction()
 }
 
 class DriverNode {

@@ -9,7 +9,7 @@
 
 import type { Entry, HardState, LogIndex, NodeId, Ready, RecoveredLog, RoleChange, Term } from '../../../raft/index.ts'
 import { EntryType, type Message, Raft, type RaftOptions, type RaftStatus } from '../../../raft/index.ts'
-import { SeededRandom } from './random.ts'
+import { Random } from '../../support/random.ts'
 
 const NO_HARD_STATE: HardState = { term: 0, vote: '', commit: 0 }
 
@@ -128,15 +128,15 @@ export class Cluster {
   readonly #cuts = new Set<string>()
   readonly #leaders = new Map<Term, NodeId>()
   readonly #committed: Entry[] = []
-  readonly #random: SeededRandom
+  readonly #random: Random
 
   constructor(ids: readonly NodeId[], options: ClusterOptions = {}) {
     this.ids = ids
-    this.#random = new SeededRandom(options.seed ?? 1)
+    this.#random = new Random(options.seed ?? 1)
     for (const id of ids) {
       const { log, hardState } = options.logs?.[id] ?? { log: [], hardState: NO_HARD_STATE }
       const memberIds = options.memberIds?.[id] ?? ids
-      const random = () => this.#random.next()
+      const random = () => this.#random.fraction()
       const tuning = options.tuning ?? {}
       const mintClusterId = () => `cluster-of-${id}`
       const node = new TestNode(

@@ -19,6 +19,12 @@ export function foundedLog(ids: readonly NodeId[], terms: readonly Term[]): Entr
   })
 }
 
+/** The same founded log for each of `ids`, with a hard state of its last term. */
+export function logsOf(terms: readonly number[], ids: readonly string[] = TRIO) {
+  const hardState = { term: terms.at(-1) ?? 0, vote: '', commit: 0 }
+  return Object.fromEntries(ids.map((id) => [id, { log: foundedLog(ids, terms), hardState }]))
+}
+
 type Body<M> = M extends Message ? Omit<M, 'from' | 'to' | 'fromIncarnation' | 'toIncarnation'> : never
 export type Unsent = Body<Message>
 
@@ -158,4 +164,51 @@ export function ofType<T extends Message['type']>(
   type: T,
 ): Extract<Message, { type: T }>[] {
   return messages.filter((message): message is Extract<Message, { type: T }> => message.type === type)
+}
+
+// ---- messages, as short as a test likes them
+
+export const appendOf = (
+  term: number,
+  prevIndex: number,
+  prevTerm: number,
+  terms: readonly number[] = [],
+  commit = 0,
+) => ({
+  type: 'appendRequest' as const,
+  term,
+  prevIndex,
+  prevTerm,
+  entries: terms.map((each, at) => textEntry(prevIndex + 1 + at, each)),
+  commit,
+})
+
+export const voteRequest = (term: number, lastIndex: number, lastTerm: number, pre = false) => ({
+  type: 'voteRequest' as const,
+  term,
+  pre,
+  lastIndex,
+  lastTerm,
+})
+
+export const vote = (term: number, granted: boolean, pre = false) => ({
+  type: 'voteResponse' as const,
+  term,
+  pre,
+  granted,
+  lastIndex: 1,
+  lastTerm: 1,
+})
+
+export const heartbeat = (term: number, commit = 0, round = 0) => ({ type: 'heartbeat' as const, term, commit, round })
+
+/** Elected by all, with nothing but its own disk knowing of its first entry. */
+export function leaderOf(
+  terms: readonly number[] = [1],
+  options: { ids?: readonly string[]; tuning?: object } = {},
+): Solo {
+  const solo = new Solo({ terms, ...options })
+  solo.win()
+  solo.take()
+  return solo
 }
