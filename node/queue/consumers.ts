@@ -5,7 +5,8 @@
 import { grantCredit, mark, stopCredit } from './credit.ts'
 import { deleteQueue } from './queues.ts'
 import { holdsRun, intersectRuns, type Runs } from './runs.ts'
-import { Consumer, inForce, type Queue, type Session, type State, type Step } from './state.ts'
+import { Consumer, inForce, type Queue, type Session, type State } from './state.ts'
+import type { Step } from './step.ts'
 
 const NOTHING: Runs = []
 

@@ -13,7 +13,8 @@ import { startListening, stopListening } from './listening.ts'
 import { forgetSeen, hasRoom, isSequence, keep, type Rejection, refuseFrame, tell } from './outcomes.ts'
 import { bind, createQueue, deleteQueue, unbind } from './queues.ts'
 import { closeSession } from './sessions.ts'
-import type { Queue, Session, Step } from './state.ts'
+import type { Queue, Session } from './state.ts'
+import type { Step } from './step.ts'
 
 /** Nothing: plain success. */
 type Verdict = Rejection | { readonly result: NonNullable<OutcomeNotice['result']> } | undefined

@@ -6,7 +6,8 @@
  * that come back have older places.
  */
 import { ASSIGNMENTS_PER_ENTRY_MAX, ATTEMPTS_MAX } from './constants.ts'
-import { type Consumer, inForce, type Queue, type State, type Step } from './state.ts'
+import { type Consumer, inForce, type Queue, type State } from './state.ts'
+import type { Step } from './step.ts'
 
 /** Lets the queue be looked at before the entry ends. */
 export function mark(state: State, queue: Queue): void {

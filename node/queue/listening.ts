@@ -1,7 +1,8 @@
 /** Volatile interest: which attached sessions hear a topic. Nothing of it touches the log; each node asks its own replica. */
 import { limits } from '../../wire/limits.ts'
 import { ROUTES_CACHED_MAX } from './constants.ts'
-import { inForce, type Listener, type Listening, type Session, type State, type Step } from './state.ts'
+import { inForce, type Listener, type Listening, type Session, type State } from './state.ts'
+import type { Step } from './step.ts'
 
 /** Undefined when the session has too many listeners. */
 export function startListening(step: Step, session: Session, pattern: string): Listening | undefined {

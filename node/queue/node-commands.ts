@@ -8,7 +8,8 @@ import { type Fields, isFields, readFields, type Value } from './command-reader.
 import { isSequence } from './outcomes.ts'
 import type { Run } from './runs.ts'
 import { attachSession, detachSession, loseBoot, openSession, type Refusal, startBoot } from './sessions.ts'
-import { inForce, type Step } from './state.ts'
+import { inForce } from './state.ts'
+import type { Step } from './step.ts'
 
 export function applyNodeCommand(step: Step, bytes: Uint8Array, view: DataView, at: number, length: number): void {
   const fields = readFields(bytes, view, at, length)

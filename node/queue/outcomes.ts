@@ -10,7 +10,8 @@ import type { ErrorCode } from '../../wire/errors.ts'
 import { limits } from '../../wire/limits.ts'
 import type { OutcomeNotice } from '../../wire/session-frames.ts'
 import type { Attachment } from './effect.ts'
-import type { Session, Step } from './state.ts'
+import type { Session } from './state.ts'
+import type { Step } from './step.ts'
 
 /** Why something was not done: deterministic, like all that is applied. */
 export interface Rejection {

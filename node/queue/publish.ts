@@ -6,7 +6,8 @@ import type { Attachment } from './effect.ts'
 import { messagePosition } from './entry.ts'
 import { forgetSeen, hasRoom, isSequence, keep, refuseFrame, tell } from './outcomes.ts'
 import { route } from './queues.ts'
-import type { Queue, Session, State, Step } from './state.ts'
+import type { Queue, Session, State } from './state.ts'
+import type { Step } from './step.ts'
 
 /** Each message is judged by itself: a repeat is skipped, a bad topic refused, the rest put into all their queues. */
 export function applyPublish(

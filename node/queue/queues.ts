@@ -5,7 +5,8 @@
 import { limits } from '../../wire/limits.ts'
 import { topicProblem } from '../../wire/names.ts'
 import { ROUTES_CACHED_MAX } from './constants.ts'
-import { Queue, type Session, type State, type Step } from './state.ts'
+import { Queue, type Session, type State } from './state.ts'
+import type { Step } from './step.ts'
 
 export function createQueue(step: Step, name: string, durable: boolean, owner: Session | undefined): void {
   const queue = new Queue(step.mint(), name, durable, owner)

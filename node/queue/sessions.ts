@@ -14,7 +14,8 @@ import type { Effect } from './effect.ts'
 import { forgetHeard, stopListening } from './listening.ts'
 import { deleteQueue } from './queues.ts'
 import { normalizeRuns, type Run } from './runs.ts'
-import { BootState, inForce, Session, type State, type Step } from './state.ts'
+import { BootState, inForce, Session, type State } from './state.ts'
+import type { Step } from './step.ts'
 
 export type DetachReason = Extract<Effect, { type: 'detached' }>['reason']
 /** Why a session was not attached. */

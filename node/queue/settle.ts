@@ -12,7 +12,8 @@ import { grantCredit, mark } from './credit.ts'
 import type { Attachment } from './effect.ts'
 import { forgetSeen, isSequence, refuseFrame } from './outcomes.ts'
 import { holdsRun } from './runs.ts'
-import type { Consumer, Session, State, Step } from './state.ts'
+import type { Consumer, Session, State } from './state.ts'
+import type { Step } from './step.ts'
 
 type StaleRun = readonly [consumer: number, first: number, count: number]
 

@@ -8,9 +8,7 @@
  * Never: behaviour beyond small questions about one object; the rules are in the files named after them.
  */
 import type { OutcomeNotice } from '../../wire/session-frames.ts'
-import { WORK_PER_ENTRY_MAX } from './constants.ts'
-import type { Attachment, Effect } from './effect.ts'
-import { mintId } from './entry.ts'
+import type { Attachment } from './effect.ts'
 import { Fifo } from './fifo.ts'
 import { MessageHeap } from './message-heap.ts'
 import { OpenDeliveries } from './open-deliveries.ts'
@@ -235,27 +233,6 @@ export class State {
   readonly routes = new Map<string, readonly Queue[]>()
   /** Cache: topic → listeners. Cleared when a listener or the attachment of one changes. */
   readonly heard = new Map<string, readonly Listener[]>()
-}
-
-/** One entry being applied. */
-export class Step {
-  readonly state: State
-  readonly index: number
-  /** The frame's number in the entry. */
-  frame = 0
-  readonly effects: Effect[] = []
-  /** What continuations and timers may still touch. May go below 0 by one unit. */
-  work = WORK_PER_ENTRY_MAX
-
-  constructor(state: State, index: number) {
-    this.state = state
-    this.index = index
-  }
-
-  /** The id that the current frame mints: one of each kind. */
-  mint(): number {
-    return mintId(this.index, this.frame)
-  }
 }
 
 /** The attachment that effects for the session go to; undefined while it is detached or its boot is over. */

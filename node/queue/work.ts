@@ -6,7 +6,8 @@
 import { cancelConsumer, expireDeliveries, finishReturn } from './consumers.ts'
 import { mark } from './credit.ts'
 import { closeSession, deleteNextExclusive, detachNext, endGrace } from './sessions.ts'
-import type { Due, Queue, Step, Work } from './state.ts'
+import type { Due, Queue, Work } from './state.ts'
+import type { Step } from './step.ts'
 
 export function continueWork(step: Step): void {
   const { work } = step.state

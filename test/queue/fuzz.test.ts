@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readFields } from '../../node/queue/command-reader.ts'
-import { type Effect, Machine } from '../../node/queue/index.ts'
+import { type Effect, encodeEntry, Machine } from '../../node/queue/index.ts'
 import { FrameKind, LOG_HEADER_BYTES, viewOf, writeLogHeader } from '../../wire/frame.ts'
 import { encode } from '../../wire/msgpack.ts'
 import { encodeFrame, entryOf, type TestFrame } from './frames.ts'
@@ -162,8 +162,13 @@ describe('apply', () => {
 
   it('refuses an entry from beyond the end of time, which would stop the timers for good', () => {
     const { world, twin } = twins()
-    for (const timeMs of [2 ** 60, Number.POSITIVE_INFINITY, Number.NaN]) {
-      world.applyBytes(entryOf(timeMs, []))
+    const late = [2 ** 60, Number.POSITIVE_INFINITY, Number.NaN]
+    const stamps = late.flatMap((ms) => [
+      { timeMs: ms, wallMs: 1 },
+      { timeMs: 2000, wallMs: ms },
+    ])
+    for (const stamp of stamps) {
+      world.applyBytes(encodeEntry(stamp, []))
       twin.apply(world.entries.length, 1, new Uint8Array())
     }
     expect(world.machine.timeMs).toBe(1000)

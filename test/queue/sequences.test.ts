@@ -95,6 +95,9 @@ describe('sequences', () => {
     // What the client cannot have seen yet is kept all the same.
     client.publish('no topic')
     expect(world.machine.session(client.session)).toMatchObject({ outcomes: 1, lastSequence: 4 })
+    client.seen = 4
+    client.settleItems()
+    expect(world.machine.session(client.session)).toMatchObject({ outcomes: 0 })
   })
 
   it('give an attached client all outcomes that it has not seen', () => {
