@@ -4,12 +4,12 @@ import { decodeMessage, encodeMessage } from '../../wire/message.ts'
 import { decode, encode } from '../../wire/msgpack.ts'
 import { flips, hex, prefixes } from './support.ts'
 
-/** That key is renamed on the way: see below. */
+/** That key is renamed on the way: see below. A -0 becomes 0, hence twice through JSON. */
 const isHarmless = (text: string) => !text.includes('__proto__')
 const json = fc
   .json({ maxDepth: 3 })
   .filter(isHarmless)
-  .map((text) => JSON.parse(text) as unknown)
+  .map((text) => JSON.parse(JSON.stringify(JSON.parse(text))) as unknown)
 const text = fc.string({ maxLength: 20 })
 const properties = fc.record(
   {

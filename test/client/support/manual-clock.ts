@@ -41,6 +41,11 @@ export class ManualClock implements Clock {
     return this.#timers.length
   }
 
+  /** Time passes in one leap: timers that are due fire when time is next looked at, each once. */
+  stall(ms: number): void {
+    this.#nowMs += ms
+  }
+
   /** Lets promises and turns run until nothing is left to do without time passing. */
   async settle(): Promise<void> {
     for (let quiet = 0; quiet < 2; quiet++) {

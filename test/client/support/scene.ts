@@ -30,3 +30,18 @@ export function watched<T>(promise: Promise<T>): { value: T | undefined; error: 
   )
   return state
 }
+
+/** The socket breaks, and nobody answers until `reopen`. */
+export async function lose({ node, clock }: Pick<Scene, 'node' | 'clock'>): Promise<void> {
+  node.auto.open = false
+  node.socket.break('ECONNRESET')
+  await clock.settle()
+}
+
+/** The next attempt reaches a node, whose welcome the test gives. */
+export async function reopen({ node, clock }: Pick<Scene, 'node' | 'clock'>): Promise<void> {
+  node.auto.welcome = false
+  while (node.socket.isOver) await clock.advance(10)
+  node.socket.open()
+  await clock.settle()
+}

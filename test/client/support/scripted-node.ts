@@ -52,6 +52,8 @@ export class ScriptedSocket {
   readonly #handlers: SocketHandlers
   readonly #node: ScriptedNode
   isOpen = false
+  /** The client was told of its end. */
+  isOver = false
   /** Why the client's side ended it. */
   ended: 'closed' | 'terminated' | undefined
 
@@ -69,6 +71,7 @@ export class ScriptedSocket {
   /** As if it had never been possible to connect, or the process had died. */
   break(reason = 'ECONNREFUSED'): void {
     this.isOpen = false
+    this.isOver = true
     this.#handlers.onClose(reason)
   }
 
