@@ -79,13 +79,12 @@ export function finishReturn(state: State, consumer: Consumer): number {
   return end
 }
 
-/** Brings back the deliveries whose deadline has passed and runs the timer for the next one. Returns how many rows it looked at. */
+/**
+ * Brings back the deliveries whose deadline has passed and sets the timer for the next one. Returns how many rows it looked at.
+ * Timers run once all former work is done, so the queue is not a deleted one.
+ */
 export function expireDeliveries(state: State, consumer: Consumer): number {
   const { open, queue, session } = consumer
-  if (queue.deleted) {
-    state.timers.stop(consumer.visibility)
-    return 0
-  }
   const before = open.size
   const end = open.endRow
   let nextMs = Number.POSITIVE_INFINITY
