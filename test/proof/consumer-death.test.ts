@@ -30,7 +30,7 @@ afterEach(async () => {
   await cluster?.stop()
   cluster = undefined
   client = undefined
-})
+}, 60_000)
 
 it('gives the deliveries of a consumer that was killed to another one, each in its old place', async () => {
   const running = await ProcessCluster.start()

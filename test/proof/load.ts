@@ -20,7 +20,7 @@ const PAUSE_MS = 20
 /** Unconfirmed publishes of one publisher; beyond it the publisher waits. */
 const IN_FLIGHT_MAX = 1_000
 
-/** Publishes numbered messages until it is enough. Resolves when every one of them is confirmed or has failed. */
+/** Publishes numbered messages until it is enough, or one has failed. Resolves when every one is confirmed or has failed. */
 export async function publishLoad({ client, publisher, topic, ledger, isEnough }: LoadOptions): Promise<void> {
   const inFlight = new Set<Promise<void>>()
   const publishOne = (message: Numbered) => {
@@ -33,7 +33,7 @@ export async function publishLoad({ client, publisher, topic, ledger, isEnough }
       .finally(() => inFlight.delete(published))
     inFlight.add(published)
   }
-  while (!isEnough()) {
+  while (!isEnough() && ledger.errors.length === 0) {
     for (let i = 0; i < BURST; i++) publishOne(ledger.next(publisher))
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
     while (inFlight.size >= IN_FLIGHT_MAX) await Promise.race(inFlight)

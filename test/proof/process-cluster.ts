@@ -18,6 +18,8 @@ export type SharedOptions = Omit<NodeOptions, 'id' | 'listen' | 'dataDir' | 'clu
 /** Of the end of a node's output, for a failure's report. */
 const OUTPUT_BYTES_MAX = 64 * 1024
 const READY_MS = 30_000
+/** A graceful stop that takes longer hangs. */
+const STOP_MS_MAX = 15_000
 
 export class NodeProcess {
   readonly id: string
@@ -73,14 +75,18 @@ export class NodeProcess {
     await this.#end('SIGKILL')
   }
 
-  /** SIGTERM. Resolves with the exit code. */
+  /** SIGTERM. Resolves with the exit code, or with null if the process had to be killed. */
   stop(): Promise<number | null> {
     return this.#end('SIGTERM')
   }
 
-  /** Stops and goes on: the process keeps its sockets and hears nothing meanwhile. */
-  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
-    process.kill(this.pid, name)
+  /** The process keeps its sockets and does nothing: what it is sent waits for it. */
+  freeze(): void {
+    process.kill(this.pid, 'SIGSTOP')
+  }
+
+  thaw(): void {
+    process.kill(this.pid, 'SIGCONT')
   }
 
   async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> {
@@ -90,7 +96,9 @@ export class NodeProcess {
     if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
     const exit = once(child, 'exit')
     child.kill(signal)
+    const tooLate = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX)
     const [code] = (await exit) as [number | null]
+    clearTimeout(tooLate)
     return code
   }
 }
@@ -127,11 +135,6 @@ export class ProcessCluster {
     return this.nodes.map(({ url }) => url)
   }
 
-  /** All URLs, those of node `i` first: a client that prefers this node. */
-  urlsFrom(i: number): string[] {
-    return [...this.urls.slice(i), ...this.urls.slice(0, i)]
-  }
-
   get running(): NodeProcess[] {
     return this.nodes.filter((node) => node.running)
   }
@@ -145,13 +148,12 @@ export class ProcessCluster {
   /** Resolves when every node that runs is ready. */
   async ready(): Promise<void> {
     const what = `${this.running.map(({ id }) => id).join(', ')} are ready`
-    await eventually(
-      async () => {
-        this.#throwSurprise()
-        return (await Promise.all(this.running.map(({ url }) => isReady(url)))).every(Boolean)
-      },
-      { withinMs: READY_MS, what },
-    )
+    const isSettled = async () => {
+      if (this.nodes.some(({ surprise }) => surprise !== undefined)) return true
+      return (await Promise.all(this.running.map(({ url }) => isReady(url)))).every(Boolean)
+    }
+    await eventually(isSettled, { withinMs: READY_MS, what })
+    this.#throwSurprise()
   }
 
   /** The node that all running ones follow. */
@@ -171,6 +173,8 @@ export class ProcessCluster {
   /** Ends all nodes and removes their data. Rejects if one ended by itself before, or does not stop in good order. */
   async stop(): Promise<void> {
     try {
+      // A test that failed may have left some frozen; to all others it means nothing.
+      for (const node of this.running) node.thaw()
       const codes = await Promise.all(this.nodes.map((node) => (node.running ? node.stop() : 0)))
       this.#throwSurprise()
       const bad = this.nodes.filter((_, i) => codes[i] !== 0).map(({ id }) => id)
