@@ -108,7 +108,7 @@ export class ScriptedSocket {
       lastSequence: 0,
       outcomes: [],
       consumers: [],
-      heartbeatMs: 1_000,
+      heartbeatMs: this.#node.heartbeatMs,
       ...fields,
     })
   }
@@ -140,6 +140,8 @@ export class ScriptedNode {
   readonly requests: RequestItem[] = []
   readonly replies: ReplyItem[] = []
   readonly queries: Query[] = []
+  /** What the welcome asks for. Long, so that tests need not keep a connection alive. */
+  heartbeatMs = 3_600_000
   heartbeats = 0
   frames = 0
   epoch = 0
