@@ -1,7 +1,9 @@
 import { rmSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { startNode } from '../../node/index.ts'
 import { get, metricOf, statusOf } from '../support/admin.ts'
 import { eventually } from '../support/eventually.ts'
+import { freePorts } from '../support/place.ts'
 import { closeAfterTest, TestMesh } from './mesh.ts'
 
 async function start(...given: Parameters<typeof TestMesh.start>): Promise<TestMesh> {
@@ -184,6 +186,16 @@ describe('peers', () => {
     await mesh.startNode(stranger)
     await mesh.ready()
     await mesh.agreedState()
+  })
+
+  it('of the same directory run once: the second is told, the first goes on', async () => {
+    const mesh = await start({}, 1)
+    const [port] = await freePorts(1)
+    const elsewhere = { listen: `127.0.0.1:${port}`, cluster: { n1: `ws://127.0.0.1:${port}` } }
+    await expect(startNode({ id: 'n1', dataDir: mesh.dataDir('n1'), logger: false, ...elsewhere })).rejects.toThrow(
+      'in use',
+    )
+    await (await mesh.client('n1')).publish('a', 1)
   })
 
   it('of the same id run once: the port is taken, and said so', async () => {
