@@ -174,16 +174,6 @@ const durability: readonly PlantedBreak[] = [
     'quorumOf(state, log.persistedIndex,',
     'quorumOf(state, log.lastIndex,',
   ]),
-  planted(
-    'believe the completion of a write that was replaced',
-    'trap 5',
-    ['raft/raft.ts', '    if (token.term !== state.term) return\n', ''],
-    [
-      'raft/log.ts',
-      'if (index <= this.#persistedIndex || this.termAt(index) !== term) return',
-      'if (index <= this.#persistedIndex || index > this.#handedIndex) return',
-    ],
-  ),
   planted('lose the vote on the way to the disk', 'figure 2: votedFor is persistent', [
     'node/storage/pending-append.ts',
     'return Buffer.from(vote)',
@@ -194,15 +184,20 @@ const durability: readonly PlantedBreak[] = [
     'await this.#writer.write(buffers, batchBytes)',
     'void this.#writer.write(buffers, batchBytes)',
   ]),
-  planted('drop the last synced batch at a start', 'trap 22', [
+  planted('drop the last batch at a start', 'trap 22', [
     'node/storage/recovery.ts',
-    'if (batch === undefined) return undefined\n',
-    'if (batch === undefined || (this.#nextBatch > 2 && batch.header.number % 16 === 0)) return undefined\n',
+    'if (batch === undefined) return { segment, end, last }',
+    'if (!batch || endOfContent(segment.bytes, batch.end) === batch.end) return { segment, end, last }',
   ]),
-  planted('take a torn batch for a whole one', 'trap 23', [
-    'node/storage/batch.ts',
-    'if (header === undefined || body === undefined) return undefined',
-    'if (header === undefined || body === undefined) return records',
+  planted('take a torn body for a whole one', 'trap 23', [
+    'node/storage/record.ts',
+    'return crc32(body) === header.bodyChecksum ? body : undefined',
+    'return body',
+  ]),
+  planted('use a file whose name is not synced', 'trap 25', [
+    'node/storage/segment-preparation.ts',
+    '    await files.syncDirectory(directory)\n',
+    '',
   ]),
 ]
 

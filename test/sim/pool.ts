@@ -42,7 +42,7 @@ export function runPool(options: PoolOptions): Promise<void> {
 
 function runWorker(options: PoolOptions, take: () => Assignment | undefined, stop: () => void): Promise<void> {
   const { root, onResult } = options
-  const child = fork(path.join(root, 'test/sim/worker.ts'), { cwd: root })
+  const child = fork(path.join(root, 'test/sim/worker.ts'), { cwd: root, execArgv: ['--import', 'tsx'] })
   return new Promise<void>((resolve, reject) => {
     let assignment: Assignment | undefined
     let alarm: NodeJS.Timeout | undefined

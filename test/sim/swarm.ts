@@ -152,14 +152,14 @@ function drawFaults(random: Random): Fault[] {
 }
 
 function drawAmbush(random: Random): Ambush {
-  const rarely = () => random.pick([0, 0, 0.03, 0.3])
+  const rarely = () => random.pick([0, 0.05, 0.3])
   return {
     toldVote: rarely(),
     writing: random.pick([0, 0, 0, 0.0005, 0.004]),
     elected: rarely(),
     firstCommit: rarely(),
     committed: random.pick([0, 0, 0, 0.002, 0.02]),
-    cutOff: random.pick([0, 0.5, 1]),
+    cutOff: random.pick([0, 0.5, 0.5, 1]),
     cutOffMs: random.pick([30, 700, 2500]),
   }
 }

@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest'
+import { breaks } from './breaks.ts'
+import { hunt } from './selftest.ts'
+
+/**
+ * One of each kind, those that a few seeds find. All of them are hunted by `npm run sim -- --selftest`, which CI runs as a stage of
+ * its own.
+ */
+const quick = [
+  'campaign without a pre-vote',
+  'commit with less than a majority',
+  'answer before the sync',
+  'resolve an append before it is written',
+]
+
+describe('a planted break', () => {
+  it.each(quick)('is found by a few seeds: %s', { timeout: 120_000 }, async (name) => {
+    const planted = breaks.filter((each) => each.name === name)
+    expect(planted).toHaveLength(1)
+    const { found } = await hunt(planted[0]!, 40)
+    expect(found).toBeDefined()
+  })
+
+  it('that is none goes unnoticed', { timeout: 120_000 }, async () => {
+    const harmless = { name: 'none', rule: 'none', edits: [] }
+    expect((await hunt(harmless, 10)).found).toBeUndefined()
+  })
+
+  it('whose text is no longer in the sources is an error, not a pass', async () => {
+    const outdated = { file: 'raft/quorum.ts', find: 'a line that nobody wrote', replace: '' }
+    const planted = { name: 'outdated', rule: 'none', edits: [outdated] }
+    await expect(hunt(planted, 1)).rejects.toThrow(/stands 0 times/)
+  })
+})
