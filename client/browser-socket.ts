@@ -15,6 +15,8 @@ export function openBrowserSocket(url: string, handlers: SocketHandlers): Socket
   socket.onmessage = ({ data }) => {
     if (!over) handlers.onFrame(new Uint8Array(data as ArrayBuffer))
   }
+  // Always followed by close; some WebSockets outside browsers throw what nobody listens to.
+  socket.onerror = () => {}
   socket.onclose = ({ code, reason }) => end(reason || `closed with code ${code}`)
   return {
     send(frame) {

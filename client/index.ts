@@ -1,6 +1,6 @@
 /** The client's door for Node. */
 import type { Client } from './client.ts'
-import { connectWith } from './connect.ts'
+import { connectByUrl } from './connect.ts'
 import type { ConnectOptions } from './options.ts'
 import { openWebSocket } from './ws-socket.ts'
 
@@ -11,5 +11,5 @@ export * from './surface.ts'
  * `connectTimeoutMs` with NoQuorum or Connection.
  */
 export function connect(options: string | readonly string[] | ConnectOptions): Promise<Client> {
-  return connectWith(openWebSocket, options)
+  return connectByUrl(openWebSocket, options)
 }

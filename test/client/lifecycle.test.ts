@@ -193,26 +193,30 @@ describe('closing', () => {
     await expect(client.queue('q').stats()).rejects.toMatchObject({ code: 'Closed' })
   })
 
-  it('sends the acks that were called for, hands out nothing more, and tells the handlers that are left', async () => {
-    const { node, clock, client } = await connected()
-    const got: Message[] = []
-    const subscribing = client.subscribe('a', (message) => new Promise(() => got.push(message)), {
-      queue: 'q',
-      concurrency: 2,
+  it('waits for the acks that were called for, hands out nothing more, and tells the handlers that are left', async () => {
+    const { node, clock, client } = await connected({}, (n) => {
+      n.auto.settle = false
     })
+    const got: Message[] = []
+    const handler = (message: Message) => new Promise(() => got.push(message))
+    const subscribing = client.subscribe('a', handler, { queue: 'q', concurrency: 2 })
     await clock.settle()
     const subscription = await subscribing
     node.socket.deliver(node.minted, 1, ['a', 'b', 'c', 'd'])
     await clock.settle()
     const ack = watched(got[0]!.ack())
     const closing = client.close()
+    void got[1]!.ack()
+    await clock.settle()
+    expect(node.order.at(-1)).toBe('settle')
+    node.socket.say(FrameKind.settled, { tag: 1, stale: [] })
     await clock.settle()
     await closing
     expect(ack).toMatchObject({ isSettled: true, error: undefined })
     expect(node.order.slice(-2)).toEqual(['settle', 'control'])
     expect(got.map(({ body }) => body)).toEqual(['a', 'b', 'c'])
-    expect(got[1]!.signal.reason).toMatchObject({ code: 'Closed' })
-    await expect(got[1]!.ack()).rejects.toMatchObject({ code: 'Closed' })
+    expect(got[2]!.signal.reason).toMatchObject({ code: 'Closed' })
+    await expect(got[2]!.ack()).rejects.toMatchObject({ code: 'Closed' })
     await subscription.closed
   })
 
