@@ -6,12 +6,12 @@ import type { ControlCommand } from '../wire/control-frame.ts'
 import { type ErrorCode, MeshError } from '../wire/errors.ts'
 import { limits } from '../wire/limits.ts'
 import { encodeMessage, type MessageProperties } from '../wire/message.ts'
-import type { OutcomeNotice } from '../wire/session-frames.ts'
 import type { Clock } from './clock.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Identity } from './identity.ts'
 import { KnownTopics } from './known-topics.ts'
 import { positive, type Settings } from './options.ts'
+import { CommandItem, type Item, type PubAck, PublishItem, type Result } from './outgoing.ts'
 import { type Outgoing, Sequencer } from './sequencer.ts'
 
 /** What a message costs beside its bytes: promise, record, columns. */
@@ -27,11 +27,6 @@ export interface PublishOptions {
   readonly timeoutMs?: number
 }
 
-export interface PubAck {
-  /** Of the message, wherever it is delivered: group, session, sequence. */
-  readonly id: string
-}
-
 /** What the publisher needs to know of the client around it. */
 export interface PublisherHost {
   /** Asks for a flush at the end of the turn; monotonic milliseconds of the turn. */
@@ -39,8 +34,6 @@ export interface PublisherHost {
   /** Why nothing is judged at the moment. */
   problem(): { readonly code: ErrorCode; readonly message: string; readonly isAttached: boolean }
 }
-
-type Result = NonNullable<OutcomeNotice['result']>
 
 export class Publisher {
   readonly sequencer: Sequencer
@@ -167,94 +160,5 @@ function pickProperties({ headers, correlationId, replyTo }: MessageProperties):
     ...(headers === undefined ? {} : { headers }),
     ...(correlationId === undefined ? {} : { correlationId }),
     ...(replyTo === undefined ? {} : { replyTo }),
-  }
-}
-
-type Item = PublishItem | CommandItem
-
-class PublishItem implements Outgoing {
-  readonly command = undefined
-  readonly topic: string
-  message: Uint8Array | undefined
-  readonly charge: number
-  readonly deadlineMs: number
-  readonly promise: Promise<PubAck>
-  isOver = false
-  ordinal = 0
-  readonly #identity: Identity
-  #resolve!: (ack: PubAck) => void
-  #reject!: (error: MeshError) => void
-  #unwatch: (() => void) | undefined
-
-  constructor(identity: Identity, topic: string, message: Uint8Array, charge: number, deadlineMs: number) {
-    this.#identity = identity
-    this.topic = topic
-    this.message = message
-    this.charge = charge
-    this.deadlineMs = deadlineMs
-    this.promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-    })
-  }
-
-  watch(signal: AbortSignal, onAbort: () => void): void {
-    signal.addEventListener('abort', onAbort, { once: true })
-    this.#unwatch = () => signal.removeEventListener('abort', onAbort)
-  }
-
-  judged(sequence: number, error: MeshError | undefined): void {
-    if (this.isOver) return
-    if (error !== undefined) return this.fail(error)
-    this.isOver = true
-    this.#unwatch?.()
-    this.#resolve({ id: this.#identity.messageId(sequence) })
-  }
-
-  fail(error: MeshError): void {
-    if (this.isOver) return
-    this.isOver = true
-    this.#unwatch?.()
-    this.#reject(error)
-  }
-}
-
-class CommandItem implements Outgoing {
-  readonly command: ControlCommand
-  readonly topic = ''
-  readonly message = undefined
-  readonly charge: number
-  readonly deadlineMs: number
-  readonly promise: Promise<Result>
-  isOver = false
-  ordinal = 0
-  #isJudged = false
-  readonly #onResult: ((result: Result) => void) | undefined
-  #resolve!: (result: Result) => void
-  #reject!: (error: MeshError) => void
-
-  constructor(command: ControlCommand, charge: number, deadlineMs: number, onResult?: (result: Result) => void) {
-    this.command = command
-    this.charge = charge
-    this.deadlineMs = deadlineMs
-    this.#onResult = onResult
-    this.promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-    })
-  }
-
-  judged(_sequence: number, error: MeshError | undefined, result: Result = {}): void {
-    if (this.#isJudged) return
-    this.#isJudged = true
-    if (error !== undefined) return this.fail(error)
-    this.#onResult?.(result)
-    this.isOver = true
-    this.#resolve(result)
-  }
-
-  fail(error: MeshError): void {
-    this.isOver = true
-    this.#reject(error)
   }
 }

@@ -1,19 +1,18 @@
 /**
- * Subscriptions as their users hold them, in both styles: a handler that is called, and messages that are iterated over. Both
- * stand on a claim (what the cluster knows) and a consumer (what is held).
+ * What subscriptions of both styles share (handler-subscription.ts, iterable-subscription.ts): options, the end, and the two
+ * things that they stand on, a claim (what the cluster knows) and a consumer (what is held).
  */
 import { MeshError } from '../wire/errors.ts'
 import { defaults, limits } from '../wire/limits.ts'
 import { patternProblem, queueNameProblem } from '../wire/names.ts'
-import { SettleOutcome } from '../wire/settle-frame.ts'
 import { Claim, type ClaimHost } from './claim.ts'
 import type { Clock } from './clock.ts'
 import { Consumer } from './consumer.ts'
-import { type Delivery, type Message, PermanentError } from './message.ts'
+import type { Message } from './message.ts'
 import { delay, integer, positive } from './options.ts'
 import type { Settles } from './settles.ts'
 import type { Status } from './status.ts'
-import { isThenable, within } from './within.ts'
+import { within } from './within.ts'
 
 export interface SubscribeOptions {
   /** Durable, declared and bound when it is not yet; its consumers compete. Without: an exclusive queue that goes with the session. */
@@ -195,152 +194,5 @@ export abstract class BaseSubscription implements Subscription {
     this.host.tell({ type: 'subscriptionEnded', pattern: this.pattern, error })
     this.ended(error)
     this.#end(error)
-  }
-}
-
-export class HandlerSubscription extends BaseSubscription {
-  readonly #handler: Handler
-  #isHandingOut = false
-  /** Handlers that have not come to their end, whether or not they have settled their message. */
-  #running = 0
-  #onRest: (() => void)[] = []
-
-  constructor(pattern: string, handler: Handler, options: SubscribeOptions, host: SubscriptionHost) {
-    super(pattern, options, host)
-    this.#handler = handler
-  }
-
-  async start(): Promise<void> {
-    this.host.add(this)
-    try {
-      await this.claim.make()
-    } catch (error) {
-      this.host.remove(this)
-      throw error
-    }
-  }
-
-  protected ready(): void {
-    // A handler that settles at once makes room for the next: that is this loop's business, not a deeper call's.
-    if (this.#isHandingOut) return
-    this.#isHandingOut = true
-    while (this.consumer.handed < this.settings.concurrency) {
-      const delivery = this.consumer.take()
-      if (delivery === undefined) break
-      this.#run(delivery)
-    }
-    this.#isHandingOut = false
-  }
-
-  protected ended(): void {}
-
-  protected override get unfinished(): number {
-    return Math.max(this.#running, this.consumer.handed)
-  }
-
-  protected override async finished(): Promise<void> {
-    await this.consumer.finished()
-    if (this.#running > 0) await new Promise<void>((resolve) => this.#onRest.push(resolve))
-  }
-
-  #run(delivery: Delivery): void {
-    this.#running++
-    try {
-      const returned = this.#handler(delivery)
-      if (!isThenable(returned)) return this.#handled(delivery)
-      returned.then(
-        () => this.#handled(delivery),
-        (error: unknown) => this.#failed(delivery, error),
-      )
-    } catch (error) {
-      this.#failed(delivery, error)
-    }
-  }
-
-  #handled(delivery: Delivery): void {
-    this.#rest()
-    if (delivery.isOpen) this.consumer.settleQuietly(delivery, SettleOutcome.accepted, 0)
-  }
-
-  #failed(delivery: Delivery, error: unknown): void {
-    this.#rest()
-    this.host.handlerFailed(this.pattern, error)
-    if (!delivery.isOpen) return
-    if (error instanceof PermanentError) return this.consumer.settleQuietly(delivery, SettleOutcome.rejected, 0)
-    this.consumer.settleQuietly(delivery, SettleOutcome.released, this.#retryMs(delivery.attempt))
-  }
-
-  #rest(): void {
-    if (--this.#running > 0) return
-    for (const resolve of this.#onRest.splice(0)) resolve()
-  }
-
-  #retryMs(attempt: number): number {
-    const { retryInitialMs, retryMaxMs } = this.settings
-    return attempt <= 1 ? 0 : Math.min(retryMaxMs, retryInitialMs * 2 ** (attempt - 2))
-  }
-}
-
-interface Waiting {
-  readonly resolve: (result: IteratorResult<Message>) => void
-  readonly reject: (error: MeshError) => void
-}
-
-/** Declared at the first `next`; takes a message from the consumer only when it is asked for one. */
-export class IterableSubscription extends BaseSubscription implements AsyncIterableIterator<Message> {
-  #isStarted = false
-  #waiting: Waiting[] = []
-  /** Undefined: goes on. */
-  #ending: { error: MeshError | undefined } | undefined
-
-  next(): Promise<IteratorResult<Message>> {
-    if (this.#ending !== undefined) return this.#afterEnd(this.#ending)
-    this.#start()
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject })
-      this.ready()
-    })
-  }
-
-  /** The loop was left: what it was given and did not settle goes back. */
-  async return(): Promise<IteratorResult<Message>> {
-    await this.finish(0)
-    return { done: true, value: undefined }
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-
-  protected ready(): void {
-    while (this.#waiting.length > 0 && this.consumer.handed < this.settings.concurrency) {
-      const delivery = this.consumer.take()
-      if (delivery === undefined) return
-      this.#waiting.shift()!.resolve({ done: false, value: delivery })
-    }
-  }
-
-  protected ended(error: MeshError | undefined): void {
-    if (this.#ending !== undefined) return
-    this.#ending = { error }
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const { resolve, reject } of waiting) this.#afterEnd(this.#ending).then(resolve, reject)
-  }
-
-  #start(): void {
-    if (this.#isStarted) return
-    this.#isStarted = true
-    this.host.add(this)
-    this.claim.make().catch((error: unknown) => {
-      if (this.#ending === undefined) this.fail(error as MeshError)
-    })
-  }
-
-  /** The error once, then the end. */
-  #afterEnd(ending: { error: MeshError | undefined }): Promise<IteratorResult<Message>> {
-    const { error } = ending
-    ending.error = undefined
-    return error === undefined ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(error)
   }
 }

@@ -45,3 +45,8 @@ export async function reopen({ node, clock }: Pick<Scene, 'node' | 'clock'>): Pr
   node.socket.open()
   await clock.settle()
 }
+
+/** Publishes numbers without waiting for any. */
+export function publishAll(client: Client, count: number, from = 1) {
+  return Array.from({ length: count }, (_, i) => watched(client.publish('a.b', from + i)))
+}

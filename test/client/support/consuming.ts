@@ -1,0 +1,56 @@
+/** A client with one subscription on a scripted node, and handlers in the test's hands. */
+import type { Message, SubscribeOptions, Subscription } from '../../../client/index.ts'
+import { connected, lose, reopen, type Scene } from './scene.ts'
+import type { ScriptedNode } from './scripted-node.ts'
+
+/** Handlers that finish when the test says so. */
+export class Held {
+  readonly messages: Message[] = []
+  readonly #finishes: ((error?: unknown) => void)[] = []
+
+  readonly handler = (message: Message): Promise<void> =>
+    new Promise((resolve, reject) => {
+      this.messages.push(message)
+      this.#finishes.push((error) => (error === undefined ? resolve() : reject(error)))
+    })
+
+  get bodies(): unknown[] {
+    return this.messages.map(({ body }) => body)
+  }
+
+  finish(i: number, error?: unknown): void {
+    this.#finishes[i]!(error)
+  }
+}
+
+export interface ConsumerScene extends Scene {
+  readonly held: Held
+  readonly subscription: Subscription
+  /** The consumer's incarnation. */
+  readonly consumer: number
+}
+
+export async function consuming(
+  options: SubscribeOptions = {},
+  prepare?: (node: ScriptedNode) => void,
+): Promise<ConsumerScene> {
+  const scene = await connected({}, prepare)
+  const held = new Held()
+  const subscribing = scene.client.subscribe('orders.*', held.handler, { queue: 'q', ...options })
+  await scene.clock.settle()
+  return { ...scene, held, subscription: await subscribing, consumer: scene.node.minted }
+}
+
+/** Settles as they were sent: outcome, first delivery, count. */
+export function settlesOf(node: ScriptedNode): [number, number, number][] {
+  return node.settles.flatMap(({ items }) =>
+    items.map(({ outcome, firstDelivery, count }): [number, number, number] => [outcome, firstDelivery, count]),
+  )
+}
+
+export async function reattach(scene: Scene, consumers: readonly number[]): Promise<void> {
+  await lose(scene)
+  await reopen(scene)
+  scene.node.socket.welcome({ consumers, lastSequence: 3 })
+  await scene.clock.settle()
+}
