@@ -1,15 +1,6 @@
 /** What both doors of the client show. */
 export { type ErrorCode, MeshError, type Outcome } from '../wire/errors.ts'
-export type {
-  Admin,
-  Client,
-  DrainOptions,
-  DrainReport,
-  Queue,
-  QueueOptions,
-  QueueStats,
-  StatsOptions,
-} from './client.ts'
+export type { Client, DrainOptions, DrainReport } from './client.ts'
 export type { Clock } from './clock.ts'
 export { connectWith } from './connect.ts'
 export type { Logger } from './logger.ts'
