@@ -192,9 +192,8 @@ describe('peers', () => {
     const mesh = await start({}, 1)
     const [port] = await freePorts(1)
     const elsewhere = { listen: `127.0.0.1:${port}`, cluster: { n1: `ws://127.0.0.1:${port}` } }
-    await expect(startNode({ id: 'n1', dataDir: mesh.dataDir('n1'), logger: false, ...elsewhere })).rejects.toThrow(
-      'in use',
-    )
+    const second = startNode({ id: 'n1', dataDir: mesh.dataDir('n1'), logger: false, ...elsewhere })
+    await expect(second).rejects.toMatchObject({ code: 'DirectoryInUse' })
     await (await mesh.client('n1')).publish('a', 1)
   })
 
