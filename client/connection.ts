@@ -158,7 +158,7 @@ export class Connection {
       }
     } catch (error) {
       const problem = new MeshError('Protocol', 'the node sent what cannot be read', { cause: error })
-      this.#settings.logger.error({ err: error }, problem.message)
+      this.#settings.logger.error(problem.message, { error })
       this.#lost(problem, 'terminate')
     }
   }

@@ -155,7 +155,7 @@ export class Session implements ConnectionUser {
 
   sessionLost(): void {
     const error = new MeshError('SessionLost', 'the session was lost; nobody can tell what became of what was sent')
-    this.#settings.logger.warn({ session: this.#identity.session }, error.message)
+    this.#settings.logger.warn(error.message, { session: this.#identity.session })
     this.#identity.forget()
     for (const subscription of [...this.subscriptions]) subscription.sessionLost(error)
     this.responders.sessionLost()
@@ -255,12 +255,12 @@ export class Session implements ConnectionUser {
   }
 
   #stale(consumer: number, first: number, count: number): void {
-    this.#settings.logger.debug({ consumer, first, count }, 'deliveries went back before they were settled')
+    this.#settings.logger.debug('deliveries went back before they were settled', { consumer, first, count })
     this.#consumers.get(consumer)?.stale(first, count)
   }
 
   #handlerFailed(pattern: string, error: unknown): void {
-    this.#settings.logger.error({ err: error, pattern }, 'a handler failed')
+    this.#settings.logger.error('a handler failed', { error, pattern })
   }
 
   #tell(status: Status): void {
