@@ -60,10 +60,14 @@ async function runNode(options: StartCommandOptions): Promise<void> {
   const stop = Promise.race([aborted(stopSignal()), parentGone()])
   // Loaded when it is needed: the commands of clients do without a node's disk and peers.
   const { startNode } = await import('../index.ts')
-  const node = await startNode(nodeOptions)
-  await Promise.race([node.failed, stop])
-  await node.stop()
-  process.channel?.unref()
+  try {
+    const node = await startNode(nodeOptions)
+    await Promise.race([node.failed, stop])
+    await node.stop()
+  } finally {
+    // Listening to the parent keeps the process alive: a node that could not start, or failed, must not linger behind it.
+    process.channel?.unref()
+  }
 }
 
 /** A node that `meshmq dev` started must not outlive it, however that ended. */
