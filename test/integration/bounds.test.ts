@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { FrameKind } from '../../wire/frame.ts'
 import { limits } from '../../wire/limits.ts'
-import { metricOf } from '../support/admin.ts'
+import { PublishFrameBuilder } from '../../wire/publish-frame.ts'
+import { decodeConfirmFrame } from '../../wire/session-frames.ts'
+import { metricOf, statusOf } from '../support/admin.ts'
 import { eventually } from '../support/eventually.ts'
 import { RawSocket } from '../support/raw-socket.ts'
 import { closeAfterTest, TestMesh } from './mesh.ts'
@@ -34,6 +37,30 @@ describe('a node', () => {
     await other.publish('b', 'small')
     await published
     expect(await client.queue('q').stats({ consistent: true })).toMatchObject({ ready: count })
+  })
+
+  it('that holds as much as it may stops reading from clients, whatever they send, until there is room', async () => {
+    const options = { gatewayPendingBytesMax: limits.frameBytesMax, leaderlessCloseMs: 60_000 }
+    const mesh = closeAfterTest(await TestMesh.start(options))
+    const socket = new RawSocket(mesh.url('n1'), '/client')
+    const { session, epoch } = await socket.greet()
+    await Promise.all(['n2', 'n3'].map((id) => mesh.stopNode(id)))
+    // Nothing can be applied now. 48 MiB are more than the buffers of both systems take.
+    const count = 192
+    for (let sequence = 1; sequence <= count; sequence++) {
+      const builder = new PublishFrameBuilder()
+      builder.add('a', new Uint8Array(limits.frameBytesTarget))
+      socket.send(builder.finish({ group: 0, session, epoch, sequence, seen: 0 }))
+    }
+    // The node has had many turns to read more, if it did.
+    for (let i = 0; i < 100; i++) await statusOf(mesh.url('n1'))
+    expect(socket.socket.bufferedAmount).toBeGreaterThan(1024 * 1024)
+    await Promise.all(['n2', 'n3'].map((id) => mesh.startNode(id)))
+    const confirmed = () => socket.frames.findLast((frame) => frame[0] === FrameKind.confirm)
+    await eventually(() => confirmed() !== undefined && decodeConfirmFrame(confirmed()!) === count, {
+      withinMs: 20_000,
+    })
+    socket.socket.terminate()
   })
 
   it('that has as many connections as it may refuses the next one, and takes it when there is room', async () => {

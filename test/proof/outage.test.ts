@@ -114,7 +114,7 @@ it('waits without a majority, then says NoQuorum with the right outcome, and goe
 }, 120_000)
 
 it('confirms nothing that only the leader has: followers that were frozen go on without it, and nothing is lost or doubled', async () => {
-  const { nodes } = await start()
+  const { nodes } = await start({ leaderlessCloseMs: 60_000 })
   const leader = await cluster!.leader()
   const followers = nodes.filter((node) => node !== leader)
   const publisher = await client([leader.url], 60_000)
@@ -132,6 +132,13 @@ it('confirms nothing that only the leader has: followers that were frozen go on 
   const { lastIndex, commitIndex } = await statusOf(leader.url)
   expect(lastIndex).toBeGreaterThan(commitIndex)
   expect(confirmed).toBe(0)
+  // Nor does it answer for the cluster alone: what it knows by itself, it tells only as that.
+  const stats = (consistent: boolean) => publisher.queue('all').stats({ consistent })
+  expect(await stats(false)).toMatchObject({ ready: 1 })
+  await Promise.all([
+    expect(stats(true)).rejects.toMatchObject({ retryable: true }),
+    expect(publisher.request('nobody', 1, { timeoutMs: 500 })).rejects.toMatchObject({ code: 'Timeout' }),
+  ])
 
   await leader.kill()
   for (const follower of followers) follower.thaw()

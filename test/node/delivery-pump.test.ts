@@ -1,0 +1,126 @@
+import { describe, expect, it } from 'vitest'
+import { Bodies } from '../../node/bodies.ts'
+import { DeliveryPump } from '../../node/gateway/delivery-pump.ts'
+import { encodeEntry, messagePosition } from '../../node/queue/entry.ts'
+import type { FrameSocket } from '../../node/socket.ts'
+import { type Entry, EntryType } from '../../raft/index.ts'
+import { decodeDeliverFrame } from '../../wire/deliver-frame.ts'
+import { PublishFrameBuilder } from '../../wire/publish-frame.ts'
+
+const BUFFER_MAX = 1_000
+const MESSAGES_PER_ENTRY = 10
+const to = { session: 1, node: 'n1', bootId: 1, epoch: 1 }
+
+/** A client's socket whose other end reads when the test says so. */
+class SlowSocket implements FrameSocket {
+  readonly open = true
+  readonly sent: Uint8Array[] = []
+  bufferedBytes = 0
+  receive = () => {}
+  fail = () => {}
+  #drained = () => {}
+
+  send(frame: Uint8Array): void {
+    this.sent.push(frame)
+    this.bufferedBytes += frame.length
+  }
+
+  onDrain(handler: () => void): void {
+    this.#drained = handler
+  }
+
+  read(): void {
+    this.bufferedBytes = 0
+    this.#drained()
+  }
+
+  /** Delivery number and first byte of each message. */
+  get deliveries(): [number, number][] {
+    const all = this.sent.flatMap((frame) => decodeDeliverFrame(frame).deliveries)
+    return all.map(({ delivery, message }) => [delivery, message[0]!])
+  }
+
+  onClose(): void {}
+  pause(): void {}
+  resume(): void {}
+  close(): void {}
+  terminate(): void {}
+  watch(): void {}
+}
+
+/** The messages of entry `index` begin with the bytes index, index + 1, … */
+function entryAt(index: number, bytes: number): Entry {
+  const builder = new PublishFrameBuilder()
+  for (let i = 0; i < MESSAGES_PER_ENTRY; i++) builder.add('a', new Uint8Array(bytes).fill(index + i))
+  const frame = builder.finish({ group: 0, session: 9, epoch: 9, sequence: index, seen: 0 })
+  const data = encodeEntry({ timeMs: 0, wallMs: 0 }, [frame])
+  return { index, term: 1, type: EntryType.command, data }
+}
+
+function deliver(index: number, firstDelivery: number, consumer = 5) {
+  const rows = Array.from({ length: MESSAGES_PER_ENTRY }, (_, i) => i)
+  return {
+    type: 'deliver' as const,
+    to,
+    consumer,
+    firstDelivery,
+    indexes: rows.map(() => index),
+    positions: rows.map((i) => messagePosition(0, i)),
+    attempts: rows.map(() => 1),
+  }
+}
+
+/** Reads resolve when the test says so; `inMemory` entries need none. */
+function pumpOf(socket: SlowSocket, inMemory: readonly number[], bytes = 20) {
+  const reads: { from: number; resolve: () => void }[] = []
+  const source = {
+    entry: (index: number) => (inMemory.includes(index) ? entryAt(index, bytes) : undefined),
+    readEntries: (from: number) =>
+      new Promise<Entry[]>((resolve) => void reads.push({ from, resolve: () => resolve([entryAt(from, bytes)]) })),
+  }
+  const fail = (error: unknown) => expect.fail(String(error))
+  return { pump: new DeliveryPump(0, socket, new Bodies(source, fail), BUFFER_MAX), reads }
+}
+
+describe('the delivery pump', () => {
+  it('gives a client that does not read one frame above its bound and not a byte more, and goes on where it stopped', () => {
+    const socket = new SlowSocket()
+    const { pump } = pumpOf(socket, [1, 11, 21], 200)
+    pump.push(deliver(1, 1))
+    pump.push(deliver(11, 11))
+    pump.push(deliver(21, 21))
+    expect(socket.sent).toHaveLength(1)
+    socket.read()
+    expect(socket.sent).toHaveLength(2)
+    socket.read()
+    socket.read()
+    expect(socket.deliveries).toEqual(Array.from({ length: 30 }, (_, i) => [i + 1, i + 1]))
+  })
+
+  it('keeps the order when some messages are in memory and others must be read back first', async () => {
+    const socket = new SlowSocket()
+    const { pump, reads } = pumpOf(socket, [11])
+    pump.push(deliver(1, 1))
+    pump.push(deliver(11, 11))
+    expect(socket.sent).toHaveLength(0)
+    expect(reads.map(({ from }) => from)).toEqual([1])
+    reads[0]!.resolve()
+    await Promise.resolve().then(() => {})
+    expect(socket.deliveries).toEqual(Array.from({ length: 20 }, (_, i) => [i + 1, i + 1]))
+  })
+
+  it('sends nothing more for a consumer that is gone, and still all for the others', () => {
+    const socket = new SlowSocket()
+    const { pump } = pumpOf(socket, [1, 11, 21], 200)
+    pump.push(deliver(1, 1))
+    pump.push(deliver(11, 1, 6))
+    pump.push(deliver(21, 11))
+    pump.cancel(6)
+    socket.read()
+    socket.read()
+    expect(socket.deliveries.map(([, byte]) => byte)).toEqual([
+      ...Array.from({ length: 10 }, (_, i) => i + 1),
+      ...Array.from({ length: 10 }, (_, i) => i + 21),
+    ])
+  })
+})
