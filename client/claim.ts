@@ -118,7 +118,7 @@ export class Claim {
         this.#host.command({ type: 'cancel', consumer }, this.#host.commandTimeoutMs).catch(() => {})
         return
       }
-      this.#consumer.begin(consumer)
+      this.#consumer.begin(consumer, this.#queue)
       this.#host.enroll(this.#consumer)
     })
   }

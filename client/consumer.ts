@@ -39,10 +39,10 @@ export class Consumer implements DeliveryHolder {
   readonly #user: ConsumerUser
   /** Minted by the log; undefined while the cluster knows no such consumer. */
   #incarnation: number | undefined
+  #queue = ''
   readonly #open = new Map<number, Delivery>()
   readonly #buffer = new Deque<Delivery>()
   #handed = 0
-  /** Highest delivery number seen of this incarnation. */
   #lastDelivery = 0
   #isAttached = false
   /** Invariant 2: waits for the cluster's word. */
@@ -65,14 +65,30 @@ export class Consumer implements DeliveryHolder {
     return this.#incarnation
   }
 
+  /** The queue of the incarnation. */
+  get queue(): string {
+    return this.#queue
+  }
+
+  /** Highest delivery number seen of this incarnation. */
+  get lastDelivery(): number {
+    return this.#lastDelivery
+  }
+
+  /** It has room for all that its prefetch allows, and would take it. */
+  get isIdle(): boolean {
+    return this.#isAttached && !this.#isStopped && this.#open.size === 0
+  }
+
   /** Handed out and neither settled nor lost. */
   get handed(): number {
     return this.#handed
   }
 
   /** The cluster has made this consumer. */
-  begin(incarnation: number): void {
+  begin(incarnation: number, queue: string): void {
     this.#incarnation = incarnation
+    this.#queue = queue
     this.#lastDelivery = 0
     this.#tickMark = 0
     this.#isAttached = true

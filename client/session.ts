@@ -32,6 +32,7 @@ import { Settles } from './settles.ts'
 import type { OpenSocket } from './socket.ts'
 import { type Status, StatusFeed } from './status.ts'
 import type { BaseSubscription, SubscriptionHost } from './subscription.ts'
+import { Watchdog } from './watchdog.ts'
 
 export class Session implements ConnectionUser {
   readonly feed = new StatusFeed()
@@ -45,6 +46,7 @@ export class Session implements ConnectionUser {
   readonly #connection: Connection
   readonly #identity = new Identity()
   readonly #consumers = new Map<number, Consumer>()
+  readonly #watchdog: Watchdog
   /** Time of the turn at hand; undefined between turns. */
   #turnMs: number | undefined
   #isOver = false
@@ -69,6 +71,11 @@ export class Session implements ConnectionUser {
       stale: (consumer, first, count) => this.#stale(consumer, first, count),
     })
     this.requests = new Requests(settings.requestTimeoutMs, clock, host)
+    this.#watchdog = new Watchdog(clock, {
+      consumers: () => this.#consumers.values(),
+      ready: async (name) => ((await this.requests.query('queue', { name })) as { ready: number }).ready,
+      stalled: (queue) => this.#stalled(queue),
+    })
     this.responders = new Responders({
       clock,
       wake: host.wake,
@@ -114,6 +121,7 @@ export class Session implements ConnectionUser {
     this.#isOver = true
     const closed = (isSent: boolean) =>
       error ?? new MeshError('Closed', 'the client is closed', { outcome: isSent ? 'unknown' : 'not-applied' })
+    this.#watchdog.stop()
     this.#connection.close()
     for (const subscription of [...this.subscriptions]) subscription.abandon(closed(true))
     this.responders.abandon(closed(true))
@@ -127,7 +135,10 @@ export class Session implements ConnectionUser {
     const { name, token } = this.#settings
     const { session } = this.#identity
     const held: HeldDeliveries[] = []
-    for (const [incarnation, consumer] of this.#consumers) held.push({ consumer: incarnation, runs: consumer.held() })
+    for (const [incarnation, consumer] of this.#consumers) {
+      const runs = consumer.held()
+      if (runs.length > 0) held.push({ consumer: incarnation, runs })
+    }
     return {
       version: PROTOCOL_VERSION,
       connection: ++this.#identity.connection,
@@ -145,11 +156,13 @@ export class Session implements ConnectionUser {
     this.settles.attached()
     this.requests.attached()
     this.#compareConsumers(new Set(consumers))
+    this.#watchdog.start()
     this.#wake()
     this.#onStart(undefined)
   }
 
   detached(): void {
+    this.#watchdog.stop()
     for (const consumer of this.#consumers.values()) consumer.detached()
   }
 
@@ -257,6 +270,11 @@ export class Session implements ConnectionUser {
   #stale(consumer: number, first: number, count: number): void {
     this.#settings.logger.debug('deliveries went back before they were settled', { consumer, first, count })
     this.#consumers.get(consumer)?.stale(first, count)
+  }
+
+  #stalled(queue: string): void {
+    this.feed.tell({ type: 'stalled', queue })
+    this.#connection.reset(new MeshError('Connection', `the consumer of '${queue}' is passed over`))
   }
 
   #handlerFailed(pattern: string, error: unknown): void {

@@ -14,6 +14,8 @@ export type Status =
   | { readonly type: 'sessionLost' }
   /** Held by this client no longer, though it had not settled it: its handler's signal is aborted. */
   | { readonly type: 'leaseLost'; readonly topic: string; readonly id: string }
+  /** A consumer got nothing for a minute although its queue had messages for it; the client attaches anew. */
+  | { readonly type: 'stalled'; readonly queue: string }
   /** A subscription that delivers no more. */
   | { readonly type: 'subscriptionEnded'; readonly pattern: string; readonly error: MeshError }
   /** A responder that is asked no more. */
