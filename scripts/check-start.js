@@ -32,7 +32,12 @@ let printed = ''
 cluster.stdout.setEncoding('utf8').on('data', (text) => {
   printed += text
 })
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => cleanUp() ?? process.exit(1))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => {
+    cleanUp()
+    process.exit(1)
+  })
+}
 
 try {
   await runChecks([
