@@ -184,6 +184,11 @@ const durability: readonly PlantedBreak[] = [
     'await this.#writer.write(buffers, batchBytes)',
     'void this.#writer.write(buffers, batchBytes)',
   ]),
+  planted('take a failed write for a good one', 'trap 21', [
+    'node/storage/wal.ts',
+    '    } catch (error) {\n      this.#fail(error)\n    }\n    // In the same turn',
+    '    } catch {\n      for (const append of this.#underWay) append.resolve()\n    }\n    // In the same turn',
+  ]),
   planted('drop the last batch at a start', 'trap 22', [
     'node/storage/recovery.ts',
     'if (batch === undefined) return { segment, end, last }',

@@ -15,6 +15,8 @@ export class NodeDisk {
   /** Longer by this, while a fault slows the disk down. */
   slownessMs = 0
   bytesLost = 0
+  /** A write was made to fail, or is about to be. A crash ends that: whoever comes back finds a disk that works. */
+  isFailing = false
   readonly #scheduler: Scheduler
   readonly #random: Random
   readonly #run: (callback: () => void) => void
@@ -36,13 +38,22 @@ export class NodeDisk {
   crash(): number {
     const { counts } = this.#files
     const before = counts.bytesLost
+    this.isFailing = false
+    this.#files.forgetFailures()
     this.#files.crash()
     const lost = counts.bytesLost - before
     this.bytesLost += lost
     return lost
   }
 
+  /** The next write fails, part of it perhaps written. */
+  failNextWrite(code: 'EIO' | 'ENOSPC'): void {
+    this.isFailing = true
+    this.#files.failNext('write', code)
+  }
+
   wipe(): void {
+    this.isFailing = false
     this.wasOpened = false
     this.#files = this.#format()
   }

@@ -65,6 +65,8 @@ export class LogModel {
   readonly syncedVotes = new Map<Term, NodeId>()
   /** The directory was emptied: whoever has it now is not the member that the model was of. */
   isReplaced = false
+  /** Entries that crashes took, all of them unsynced. */
+  entriesLost = 0
   /** How often entries were cut off. */
   cuts = 0
   readonly #unsynced: { readonly batch: Batch; readonly hashes: readonly number[] }[] = []
@@ -105,10 +107,20 @@ export class LogModel {
           `found ${JSON.stringify(found.hardState)} and ${found.lastIndex} entries in ${JSON.stringify(found.termRuns)}`,
       )
     }
+    this.entriesLost += Math.max(0, this.held.lastIndex - this.synced.lastIndex)
     this.#unsynced.length = 0
     this.held.hardState = this.synced.hardState
     this.held.terms.splice(0, this.held.lastIndex, ...this.synced.terms)
     this.held.hashes.splice(0, this.held.hashes.length, ...this.synced.hashes)
+  }
+
+  /** The log was closed in an orderly way. */
+  closed(): void {
+    if (this.#unsynced.length === 0) return
+    throw new Violation(
+      'an orderly end loses nothing',
+      `${this.id} closed its log with ${this.#unsynced.length} appends open`,
+    )
   }
 
   /** The directory was emptied: whoever comes back is somebody else. */

@@ -16,6 +16,8 @@ export interface NemesisCounts {
   pauses: number
   partitions: number
   wipes: number
+  stops: number
+  diskFailures: number
 }
 
 const stormWeather: Weather = {
@@ -40,10 +42,12 @@ export interface Realm {
   readonly trace: Trace
   readonly random: Random
   readonly nodes: readonly SimulatedNode[]
+  /** Something broke that must not. */
+  readonly onFailure: (error: unknown) => void
 }
 
 export class Nemesis {
-  readonly counts: NemesisCounts = { crashes: 0, pauses: 0, partitions: 0, wipes: 0 }
+  readonly counts: NemesisCounts = { crashes: 0, pauses: 0, partitions: 0, wipes: 0, stops: 0, diskFailures: 0 }
   readonly #realm: Realm
   readonly #begin: Readonly<Record<FaultKind, (fault: Fault) => Undo | undefined>>
   /** Faults under way. */
@@ -68,7 +72,9 @@ export class Nemesis {
       crashAll: () => this.#crashAndRestart(this.#realm.nodes),
       pauseOne: () => this.#pause(this.#anyNode()),
       pauseLeader: () => this.#pause(this.#anyLeader()),
+      stopOne: () => this.#stopAndRestart(this.#anyNode()),
       slowDisk: () => this.#slowDisk(),
+      diskError: () => this.#failDisk(this.#anyNode()),
       falseRefusal: () => this.#falseRefusal(),
       wipeOne: () => this.#wipe(),
     }
@@ -219,16 +225,37 @@ export class Nemesis {
 
   // ---- processes and disks
 
+  /** The process of a node whose disk failed has ended itself. */
+  replace(node: SimulatedNode): void {
+    // Not within the step in which the failure was reported.
+    this.#realm.scheduler.after(0, () => {
+      this.counts.diskFailures++
+      node.crash()
+      this.#restartLater(node)
+    })
+  }
+
+  #stopAndRestart(node: SimulatedNode): undefined {
+    this.counts.stops++
+    node.stop().then(() => this.#restartLater(node), this.#realm.onFailure)
+  }
+
   #crashAndRestart(victims: readonly SimulatedNode[]): undefined {
-    const { random, scheduler, swarm } = this.#realm
     for (const node of victims) {
       if (!node.isUp) continue
       node.crash()
       this.counts.crashes++
-      scheduler.after(random.between(swarm.downMs[0], swarm.downMs[1]), () => {
-        if (this.#active) node.start()
-      })
+      this.#restartLater(node)
     }
+  }
+
+  #restartLater(node: SimulatedNode): void {
+    const { random, scheduler, swarm } = this.#realm
+    scheduler.after(random.between(swarm.downMs[0], swarm.downMs[1]), () => {
+      if (this.#active) node.start()
+    })
+    // Everybody else was started when the faults ended.
+    if (!this.#active) node.start()
   }
 
   #pause(node: SimulatedNode): Undo | undefined {
@@ -246,6 +273,13 @@ export class Nemesis {
     return () => {
       node.disk.slownessMs = 0
     }
+  }
+
+  #failDisk(node: SimulatedNode): undefined {
+    const { random, trace } = this.#realm
+    if (node.disk.isFailing) return
+    trace.note('failDisk', node.id)
+    node.disk.failNextWrite(random.pick(['EIO', 'ENOSPC']))
   }
 
   /** Only once the cluster is founded: before that a directory holds nothing that anybody relies on. */

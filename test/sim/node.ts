@@ -6,6 +6,7 @@
  * messages at `Transport`, applied entries and roles at `StateMachine`.
  */
 
+import { StorageFailedError } from '../../node/storage/errors.ts'
 import { Wal } from '../../node/storage/wal.ts'
 import {
   type Clock,
@@ -46,6 +47,8 @@ export interface World {
   readonly onMoment: (node: SimulatedNode, moment: Moment) => void
   /** A command was applied where it was proposed. */
   readonly onAcknowledged: (command: number, index: LogIndex) => void
+  /** The process ended itself, because its disk failed. */
+  readonly onDiskFailure: (node: SimulatedNode) => void
   /** Something broke that is nobody's fault but the code's. */
   readonly onFailure: (error: unknown) => void
 }
@@ -59,6 +62,7 @@ const directory = '/wal'
 interface Life {
   readonly number: number
   readonly clock: NodeClock
+  wal: Wal | undefined
   driver: RaftDriver | undefined
   role: RoleChange | undefined
   applied: LogIndex
@@ -129,6 +133,7 @@ export class SimulatedNode {
     const life: Life = {
       number: ++this.#lives,
       clock: new NodeClock(scheduler, this.#random.below(1e6), speed),
+      wal: undefined,
       driver: undefined,
       role: undefined,
       applied: 0,
@@ -152,6 +157,20 @@ export class SimulatedNode {
     const bytesLost = this.disk.crash()
     this.#world.trace.note('crash', this.id, bytesLost)
     return bytesLost
+  }
+
+  /** The process ends in an orderly way; resolves when it is gone. Whatever was appended must be there when it comes back. */
+  async stop(): Promise<void> {
+    const life = this.#life
+    if (life?.driver === undefined || life.wal === undefined || life.clock.paused) return
+    this.#world.trace.note('stop', this.id)
+    life.driver.stop()
+    this.#world.network.detach(this.id)
+    await life.wal.close()
+    if (this.#life !== life) return
+    life.clock.kill()
+    this.#life = undefined
+    this.#world.oracle.model(this.id).closed()
   }
 
   /** Empties the data directory of a dead node. */
@@ -226,8 +245,11 @@ export class SimulatedNode {
     this.#life?.clock.run(callback)
   }
 
+  /** A disk that was made to fail ends the process, as it should (trap 21); everything else fails the run. */
   #fail(life: Life, error: unknown): void {
-    if (this.#life === life) this.#world.onFailure(error)
+    if (this.#life !== life) return
+    if (this.disk.isFailing && error instanceof StorageFailedError) this.#world.onDiskFailure(this)
+    else this.#world.onFailure(error)
   }
 
   async #open(life: Life): Promise<void> {
@@ -243,6 +265,7 @@ export class SimulatedNode {
     })
     if (this.#life !== life) return
     this.disk.wasOpened = true
+    life.wal = wal
     const storage = this.#watched(life, wal.group(group))
     oracle.model(this.id).recovered(storage.recovered())
     const random = this.#random.fork()

@@ -13,8 +13,12 @@ export const floorsPerThousand: Partial<Record<keyof RunCounts, number>> = {
   acknowledged: 90_000,
   reads: 25_000,
   crashes: 5_000,
+  diskFailures: 600,
   bytesLost: 3_000_000,
+  entriesLost: 1_000,
   messagesDropped: 150_000,
+  partitions: 6_000,
+  pauses: 2_000,
 }
 
 export class Report {

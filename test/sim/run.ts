@@ -23,7 +23,10 @@ export interface RunCounts {
   acknowledged: number
   reads: number
   crashes: number
+  stops: number
+  diskFailures: number
   bytesLost: number
+  entriesLost: number
   messagesSent: number
   messagesDropped: number
   partitions: number
@@ -104,11 +107,12 @@ class Run {
       trace: this.#trace,
       onMoment: (node, moment) => this.#nemesis.strike(node, moment),
       onAcknowledged: (command, index) => this.#workload.acknowledged.set(command, index),
+      onDiskFailure: (node) => this.#nemesis.replace(node),
       onFailure: fail,
     }
     this.#nodes = ids.map((id) => new SimulatedNode(id, world, random.fork()))
     const { swarm, scheduler, network, trace, nodes } = { ...world, nodes: this.#nodes }
-    this.#nemesis = new Nemesis({ swarm, scheduler, network, trace, random: random.fork(), nodes })
+    this.#nemesis = new Nemesis({ swarm, scheduler, network, trace, random: random.fork(), nodes, onFailure: fail })
     this.#workload = new Workload(scheduler, random.fork(), swarm, nodes, fail)
   }
 
@@ -156,6 +160,8 @@ class Run {
     this.#network.weather = fairWeather
     for (const node of this.#nodes) {
       node.disk.pace = fastDisk
+      // Its process is about to end because of that; what comes back finds a disk that works.
+      if (node.disk.isFailing) node.crash()
       node.start()
     }
     const began = this.#scheduler.now()
@@ -234,9 +240,13 @@ class Run {
   }
 
   #counts(): RunCounts {
-    const { crashes, partitions, pauses, wipes } = this.#nemesis.counts
+    const { crashes, stops, diskFailures, partitions, pauses, wipes } = this.#nemesis.counts
     let bytesLost = 0
-    for (const { disk } of this.#nodes) bytesLost += disk.bytesLost
+    let entriesLost = 0
+    for (const { id, disk } of this.#nodes) {
+      bytesLost += disk.bytesLost
+      entriesLost += this.#oracle.model(id).entriesLost
+    }
     const { messagesSent, messagesDropped } = this.#network.counts
     return {
       elections: this.#oracle.elections,
@@ -244,7 +254,10 @@ class Run {
       acknowledged: this.#workload.acknowledged.size,
       reads: this.#workload.reads,
       crashes,
+      stops,
+      diskFailures,
       bytesLost,
+      entriesLost,
       messagesSent,
       messagesDropped,
       partitions,

@@ -142,6 +142,11 @@ export class SimulatedFiles implements Files {
     this.#failures.set(operation, codes)
   }
 
+  /** What was to fail works again. */
+  forgetFailures(): void {
+    this.#failures.clear()
+  }
+
   /** The bytes of a file, to look at or to change: what changes is changed on the disk. */
   contents(path: string): Uint8Array {
     const content = this.#visible.get(path)

@@ -24,7 +24,9 @@ export const faultKinds = [
   'crashAll',
   'pauseOne',
   'pauseLeader',
+  'stopOne',
   'slowDisk',
+  'diskError',
   'falseRefusal',
   'wipeOne',
 ] as const
@@ -155,7 +157,7 @@ function drawAmbush(random: Random): Ambush {
   const rarely = () => random.pick([0, 0.05, 0.3])
   return {
     toldVote: rarely(),
-    writing: random.pick([0, 0, 0, 0.0005, 0.004]),
+    writing: random.pick([0, 0, 0.002, 0.02]),
     elected: rarely(),
     firstCommit: rarely(),
     committed: random.pick([0, 0, 0, 0.002, 0.02]),

@@ -76,11 +76,11 @@ export class Workload {
   }
 
   #read(): void {
-    this.#random
-      .pick(this.#nodes)
-      .read(readTimeoutMs)
-      .then((done) => {
-        if (done) this.reads++
-      }, this.#onFailure)
+    // A deposed leader that does not know it is the one that might answer wrongly.
+    const leaders = this.#nodes.filter((node) => node.claimsToLead)
+    const node = this.#random.pick(leaders.length > 0 && this.#random.chance(0.5) ? leaders : this.#nodes)
+    node.read(readTimeoutMs).then((done) => {
+      if (done) this.reads++
+    }, this.#onFailure)
   }
 }

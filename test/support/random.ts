@@ -6,26 +6,26 @@
  * arithmetic alone.
  */
 export class Random {
-  private a: number
-  private b: number
-  private c: number
-  private counter: number
+  #a: number
+  #b: number
+  #c: number
+  #counter: number
 
   constructor(seed: number) {
-    this.a = seed | 0
-    this.b = Math.floor(seed / 0x1_0000_0000) | 0
-    this.c = 0x9e3779b9 | 0
-    this.counter = 1
+    this.#a = seed | 0
+    this.#b = Math.floor(seed / 0x1_0000_0000) | 0
+    this.#c = 0x9e3779b9 | 0
+    this.#counter = 1
     // Near seeds give near states; this many rounds tell them apart.
     for (let round = 0; round < 15; round++) this.uint32()
   }
 
   uint32(): number {
-    const sum = (((this.a + this.b) | 0) + this.counter) | 0
-    this.counter = (this.counter + 1) | 0
-    this.a = this.b ^ (this.b >>> 9)
-    this.b = (this.c + (this.c << 3)) | 0
-    this.c = (((this.c << 21) | (this.c >>> 11)) + sum) | 0
+    const sum = (((this.#a + this.#b) | 0) + this.#counter) | 0
+    this.#counter = (this.#counter + 1) | 0
+    this.#a = this.#b ^ (this.#b >>> 9)
+    this.#b = (this.#c + (this.#c << 3)) | 0
+    this.#c = (((this.#c << 21) | (this.#c >>> 11)) + sum) | 0
     return sum >>> 0
   }
 
