@@ -81,7 +81,7 @@ export class Client implements AsyncDisposable {
     return this.#session.publisher.publish(topic, body, options)
   }
 
-  /** With a handler: resolves when messages may come. Without: messages to iterate over, from the first `next` on. */
+  /** With a handler: resolves when messages may come. Without: messages to iterate over, claimed from now on. */
   subscribe(pattern: string, handler: Handler, options?: SubscribeOptions): Promise<Subscription>
   subscribe(pattern: string, options?: SubscribeOptions): Subscription & AsyncIterableIterator<Message>
   subscribe(

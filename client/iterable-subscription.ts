@@ -1,23 +1,32 @@
 /** A subscription whose messages are asked for one by one, in a loop. */
 import type { MeshError } from '../wire/errors.ts'
 import type { Message } from './message.ts'
-import { BaseSubscription } from './subscription.ts'
+import { BaseSubscription, type SubscribeOptions, type SubscriptionHost } from './subscription.ts'
 
 interface Waiting {
   readonly resolve: (result: IteratorResult<Message>) => void
   readonly reject: (error: MeshError) => void
 }
 
-/** Declared at the first `next`; takes a message from the consumer only when it is asked for one. */
+/**
+ * Claimed at once, so that nothing is missed between `subscribe` and the loop; whatever refuses the claim is thrown in the loop.
+ * Takes a message from the consumer only when it is asked for one.
+ */
 export class IterableSubscription extends BaseSubscription implements AsyncIterableIterator<Message> {
-  #isStarted = false
   #waiting: Waiting[] = []
   /** Undefined: goes on. */
   #ending: { error: MeshError | undefined } | undefined
 
+  constructor(pattern: string, options: SubscribeOptions, host: SubscriptionHost) {
+    super(pattern, options, host)
+    host.add(this)
+    this.claim.make().catch((error: unknown) => {
+      if (this.#ending === undefined) this.fail(error as MeshError)
+    })
+  }
+
   next(): Promise<IteratorResult<Message>> {
     if (this.#ending !== undefined) return this.#afterEnd(this.#ending)
-    this.#start()
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject })
       this.ready()
@@ -48,15 +57,6 @@ export class IterableSubscription extends BaseSubscription implements AsyncItera
     const waiting = this.#waiting
     this.#waiting = []
     for (const { resolve, reject } of waiting) this.#afterEnd(this.#ending).then(resolve, reject)
-  }
-
-  #start(): void {
-    if (this.#isStarted) return
-    this.#isStarted = true
-    this.host.add(this)
-    this.claim.make().catch((error: unknown) => {
-      if (this.#ending === undefined) this.fail(error as MeshError)
-    })
   }
 
   /** The error once, then the end. */
