@@ -4,6 +4,7 @@
  * entry 1 exists).
  *
  *     append request: f64 term, f64 prevIndex, f64 prevTerm, f64 commit, u32 entries | (f64 term, u8 type, u32 length)* | data*
+ *     append response: f64 term, f64 index, f64 hintIndex, f64 hintTerm, u8 success
  *     heartbeat: f64 term, f64 commit, f64 round      heartbeat response: f64 term, f64 round
  *     the rest, being rare: one MessagePack array
  */
