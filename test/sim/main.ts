@@ -3,7 +3,8 @@
  *
  *     --seeds N      how many seeds (100)       --seed S      the first, or the only one
  *     --workers W    processes (one per core)   --floors      fail when too little happened
- *     --selftest     hunt the planted breaks    --trace       with one seed: print every step
+ *     --selftest     hunt the planted breaks    --only TEXT   those whose names hold it
+ *     --trace        with one seed: print every step
  *
  * Exit code 0: all passed; 1: a seed failed, a floor was missed or a break went unnoticed; 2: wrong usage.
  */

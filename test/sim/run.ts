@@ -81,6 +81,8 @@ class Run {
   readonly #workload: Workload
   readonly #random: Random
   #healedMs = 0
+  /** The term in which the healed cluster was given its commands. */
+  #proposedInTerm = 0
   /** The first thing that broke. */
   #error: { readonly error: unknown } | undefined
 
@@ -167,24 +169,31 @@ class Run {
     const began = this.#scheduler.now()
     const wanted = new Set<number>()
     await this.#advance(healedWithinMs, () => {
-      // Before all agree on the leader a proposal may reach a deposed one, and is lost with good reason.
-      if (wanted.size === 0 && this.#isWhole(wanted)) this.#proposeTo(this.#leader(), wanted)
+      this.#proposeInTerm(wanted)
       return wanted.size > 0 && this.#isWhole(wanted)
     })
     this.#healedMs = this.#scheduler.now() - began
     if (wanted.size === 0 || !this.#isWhole(wanted)) this.#reportUnhealed(wanted)
   }
 
-  #proposeTo(leader: SimulatedNode, wanted: Set<number>): void {
+  /**
+   * Proposes to the leader on whom all agree. Should it resign, because it noticed only now that it had been cut off, its
+   * commands are lost with good reason, and its successor gets others.
+   */
+  #proposeInTerm(wanted: Set<number>): void {
+    const leader = this.#leader()
+    const term = leader?.role?.term ?? 0
+    if (leader === undefined || term <= this.#proposedInTerm || !this.#isWhole(new Set())) return
+    this.#proposedInTerm = term
+    wanted.clear()
     for (let i = 0; i < healingCommands; i++) {
       const command = this.#workload.propose(leader)
       if (command !== undefined) wanted.add(command)
     }
   }
 
-  /** The only one that claims to be. */
-  #leader(): SimulatedNode {
-    return this.#healthy().find((node) => node.claimsToLead) as SimulatedNode
+  #leader(): SimulatedNode | undefined {
+    return this.#healthy().find((node) => node.claimsToLead)
   }
 
   /** One leader that all follow, everything applied everywhere, and all commands acknowledged. */
