@@ -20,7 +20,7 @@ import { Group } from './group.ts'
 import { Mesh } from './peers/mesh.ts'
 import type { Boot, Effect } from './queue/index.ts'
 import { NodeReport } from './report.ts'
-import type { FrameSocket } from './socket.ts'
+import { type FrameSocket, refuseUpgrade } from './socket.ts'
 import { nodeFiles } from './storage/node-files.ts'
 import { type NodeStorage, openStorage } from './storage/open-storage.ts'
 import { Volatile } from './volatile.ts'
@@ -49,6 +49,8 @@ export class Node {
   readonly #volatile: Volatile
   readonly #report: NodeReport
   readonly #waiters: (() => void)[] = []
+  /** Sockets that left HTTP behind: the server does not close them. */
+  readonly #upgraded = new Set<Duplex>()
   #leaderless: NodeJS.Timeout | undefined
   #failure: Error | undefined
   #stopped: Promise<void> | undefined
@@ -72,11 +74,11 @@ export class Node {
     })
     const { doubt } = storage.wal
     if (doubt !== undefined) config.logger.warn('cut an unfinished batch off the log: a crash tore it', { ...doubt })
-    node = new Node(config, storage, metrics)
     try {
+      node = new Node(config, storage, metrics)
       await node.#listen()
     } catch (error) {
-      await node.stop()
+      await (node?.stop() ?? storage.close())
       throw error
     }
     node.#begin()
@@ -210,9 +212,10 @@ export class Node {
 
   /** Resolves when the node serves clients: it knows a leader and has caught up with it. Rejects when it fails or stops first. */
   async ready(): Promise<void> {
-    while (!this.#group.ready) {
+    for (;;) {
       if (this.#failure !== undefined) throw this.#failure
       if (this.#stopped !== undefined) throw new MeshError('Closed', 'the node is stopped')
+      if (this.#group.ready) return
       await new Promise<void>((resolve) => this.#waiters.push(resolve))
     }
   }
@@ -237,6 +240,8 @@ export class Node {
       })
       this.#server.listen(port, host, resolve)
     })
+    // Of accepting: the process is out of descriptors, say. Those who are connected go on.
+    this.#server.on('error', (error) => this.config.logger.error('cannot accept connections', { error }))
   }
 
   #begin(): void {
@@ -248,10 +253,12 @@ export class Node {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => {})
+    this.#upgraded.add(socket)
+    socket.once('close', () => this.#upgraded.delete(socket))
     const path = request.url?.split('?', 1)[0]
     if (path === '/client') this.#gateway.upgrade(request, socket, head)
     else if (path === '/peer') this.#mesh.upgrade(request, socket, head)
-    else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+    else refuseUpgrade(socket, '404 Not Found')
   }
 
   #perform(effect: Effect): void {
@@ -265,16 +272,19 @@ export class Node {
 
   #roleChanged({ leader, role, term, established }: RoleChange): void {
     this.config.logger.info('role', { role, term, leader, established })
-    clearTimeout(this.#leaderless)
-    if (leader === undefined) {
+    if (leader !== undefined) {
+      clearTimeout(this.#leaderless)
+      this.#leaderless = undefined
+    } else if (this.#stopped === undefined) {
+      // Counts from the loss of the leader: candidates that come and go in between are none.
       const shut = () => this.#gateway.shut('NoQuorum', 'this node has no leader')
-      this.#leaderless = setTimeout(shut, this.config.leaderlessCloseMs)
+      this.#leaderless ??= setTimeout(shut, this.config.leaderlessCloseMs)
     }
     this.#readinessChanged()
   }
 
   #readinessChanged(): void {
-    if (!this.#group.ready) return
+    if (!this.#group.ready || this.#stopped !== undefined) return
     this.#gateway.open()
     this.#wake()
   }
@@ -285,22 +295,34 @@ export class Node {
 
   #fail(error: unknown): void {
     if (this.#failure !== undefined) return
-    this.#failure = error instanceof Error ? error : new Error(String(error))
-    this.config.logger.error('the node stops itself', { error: this.#failure })
+    const failure = error instanceof Error ? error : new Error(String(error))
+    this.config.logger.error('the node stops itself', { error: failure })
+    // What fails while it stops, a read of a closed log for one, makes it no more stopped.
+    if (this.#stopped !== undefined) return
+    this.#failure = failure
     void this.stop()
-    this.#rejectFailed(this.#failure)
+    this.#rejectFailed(failure)
   }
 
   async #close(): Promise<void> {
     clearTimeout(this.#leaderless)
     this.#gateway.shut('Connection', 'the node stops')
+    // From now on whoever dials is refused: to clients a reason to go elsewhere, to peers evidence.
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    // A failed node leads nobody: its peers should not wait for its clients' goodbyes.
+    if (this.#failure !== undefined) this.#leaveMesh()
     await this.#gateway.stop()
+    this.#leaveMesh()
+    this.#wake()
+    this.#server.closeAllConnections()
+    for (const socket of this.#upgraded) socket.destroy()
+    await closed
+    await this.#storage.close()
+  }
+
+  #leaveMesh(): void {
     this.#group.stop()
     this.#volatile.stop()
     this.#mesh.stop()
-    this.#wake()
-    this.#server.closeAllConnections()
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    await this.#storage.close()
   }
 }

@@ -3,11 +3,14 @@
  * other end is noticed, errors close this socket and nothing else.
  */
 import type { Socket as NetSocket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
 import { InvariantError } from '../raft/index.ts'
 
 /** Time for the other end to answer a close, milliseconds. */
 const CLOSE_MS = 1_000
+/** RFC 6455 §5.5: a control frame carries 125 bytes, two of them the code. */
+const CLOSE_REASON_BYTES_MAX = 123
 
 /** One end of a message socket, over TCP or within the process (local-socket.ts). */
 export interface FrameSocket {
@@ -54,9 +57,18 @@ export class WebFrameSocket implements FrameSocket {
         this.receive(data)
       } catch (error) {
         if (error instanceof InvariantError) throw error
-        this.fail(error)
+        this.#failSafely(error)
       }
     })
+  }
+
+  /** Bad bytes end this socket, even if saying so fails as well. */
+  #failSafely(error: unknown): void {
+    try {
+      this.fail(error)
+    } catch {
+      this.terminate()
+    }
   }
 
   get open(): boolean {
@@ -97,7 +109,8 @@ export class WebFrameSocket implements FrameSocket {
   }
 
   close(code: number, reason: string): void {
-    this.#socket.close(code, reason.slice(0, 120))
+    // The reason may quote what the other end sent; a close frame holds 123 bytes, so it is kept to as many characters of one.
+    this.#socket.close(code, reason.replace(/[^\x20-\x7e]/g, '?').slice(0, CLOSE_REASON_BYTES_MAX))
     // Who does not answer a close gets no more time than this.
     setTimeout(() => this.terminate(), CLOSE_MS).unref()
   }
@@ -112,11 +125,20 @@ export class WebFrameSocket implements FrameSocket {
       alive = true
     }
     this.#socket.on('pong', heard).on('message', heard)
-    const timer = setInterval(() => {
-      if (!alive) return this.terminate()
+    const look = () => {
+      // What is not read cannot be heard.
+      if (!alive && !this.#socket.isPaused) return this.terminate()
       alive = false
       if (this.open) this.#socket.ping()
-    }, intervalMs)
+    }
+    // After a stall of this process the answers are already waiting: they are read before the look.
+    const timer = setInterval(() => setImmediate(look), intervalMs)
     this.#socket.once('close', () => clearInterval(timer))
   }
+}
+
+/** Answers an upgrade with an HTTP error. The other end may not keep its half open: nobody would ever close it. */
+export function refuseUpgrade(socket: Duplex, status: string): void {
+  socket.once('finish', () => socket.destroy())
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }

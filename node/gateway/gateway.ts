@@ -17,7 +17,7 @@ import type { NodeConfig } from '../config.ts'
 import type { Boot, Effect } from '../queue/index.ts'
 import { encodeNodeCommand } from '../queue/index.ts'
 import type { Router } from '../router.ts'
-import { type FrameSocket, WebFrameSocket } from '../socket.ts'
+import { type FrameSocket, refuseUpgrade, WebFrameSocket } from '../socket.ts'
 import { ClientSession, type SessionOptions } from './client-session.ts'
 import { readHello } from './hello.ts'
 
@@ -74,9 +74,9 @@ export class Gateway {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { config } = this.#options
     const { origin } = request.headers
-    if (origin !== undefined && !isAllowedOrigin(origin, config.origins)) return refuse(socket, '403 Forbidden')
-    if (this.#sockets.size >= config.connectionsMax) return refuse(socket, '503 Service Unavailable')
-    if (!(socket instanceof NetSocket)) return refuse(socket, '400 Bad Request')
+    if (origin !== undefined && !isAllowedOrigin(origin, config.origins)) return refuseUpgrade(socket, '403 Forbidden')
+    if (this.#sockets.size >= config.connectionsMax) return refuseUpgrade(socket, '503 Service Unavailable')
+    if (!(socket instanceof NetSocket)) return refuseUpgrade(socket, '400 Bad Request')
     this.#server.handleUpgrade(request, socket, head, (accepted) => this.adopt(new WebFrameSocket(accepted, socket)))
   }
 
@@ -253,10 +253,6 @@ function fault(socket: FrameSocket, code: ErrorCode, message: string): void {
   socket.receive = () => {}
   socket.send(encodeSessionFrame(FrameKind.fault, { code, message }))
   socket.close(code === 'Protocol' ? 1002 : 1008, code)
-}
-
-function refuse(socket: Duplex, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }
 
 /** Any web page can open a socket to a server on loopback, so a page must come from loopback or be listed. */

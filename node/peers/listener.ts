@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import { Socket as NetSocket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
-import { type FrameSocket, WebFrameSocket } from '../socket.ts'
+import { type FrameSocket, refuseUpgrade, WebFrameSocket } from '../socket.ts'
 import { Acceptance } from './handshake.ts'
 import { Link, PEER_MESSAGE_BYTES_MAX } from './link.ts'
 import type { MeshOptions } from './mesh-options.ts'
@@ -26,14 +26,8 @@ export class Listener {
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     // Only browsers say where they come from, and no page is a peer: on loopback any of them could know the default secret.
-    if (request.headers.origin !== undefined) {
-      socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-      return
-    }
-    if (!(socket instanceof NetSocket)) {
-      socket.destroy()
-      return
-    }
+    if (request.headers.origin !== undefined) return refuseUpgrade(socket, '403 Forbidden')
+    if (!(socket instanceof NetSocket)) return refuseUpgrade(socket, '400 Bad Request')
     this.#server.handleUpgrade(request, socket, head, (accepted) => this.#greet(new WebFrameSocket(accepted, socket)))
   }
 
