@@ -8,7 +8,6 @@ import { MeshError } from '../../wire/errors.ts'
 import { FrameKind, LOG_FRAME_VERSION, LOG_HEADER_BYTES, logHeader, viewOf } from '../../wire/frame.ts'
 import { limits } from '../../wire/limits.ts'
 import {
-  decodeSessionFrame,
   encodeConfirmFrame,
   encodeSessionFrame,
   heartbeatFrame,
@@ -22,6 +21,7 @@ import type { Bodies } from '../bodies.ts'
 import type { Attachment, Effect } from '../queue/index.ts'
 import type { Router } from '../router.ts'
 import type { FrameSocket } from '../socket.ts'
+import { readQuery, readRows } from './client-frames.ts'
 import { DeliveryPump } from './delivery-pump.ts'
 
 /** What a session asks of the node beside the log. */
@@ -157,27 +157,5 @@ export class ClientSession {
     this.#confirmUpTo = 0
     this.#requested = []
     this.#replied = []
-  }
-}
-
-function readRows(frame: Uint8Array): unknown[][] {
-  const value = readValue(frame)
-  if (!Array.isArray(value) || !value.every(Array.isArray)) throw new MeshError('Protocol', 'not a list of rows')
-  return value
-}
-
-function readQuery(frame: Uint8Array): Query {
-  const query = readValue(frame)
-  if (typeof query !== 'object' || query === null || !Number.isSafeInteger((query as Query).id)) {
-    throw new MeshError('Protocol', 'a query without an id')
-  }
-  return query as Query
-}
-
-function readValue(frame: Uint8Array): unknown {
-  try {
-    return decodeSessionFrame(frame)
-  } catch (error) {
-    throw new MeshError('Protocol', 'a frame is not MessagePack', { cause: error })
   }
 }

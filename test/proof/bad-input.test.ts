@@ -148,6 +148,11 @@ describe('a session that sends nonsense', () => {
     ['requests that are no rows', () => behind(FrameKind.request, encode({ a: 1 }))],
     ['a reply cut short', () => Uint8Array.of(FrameKind.reply, 0x91)],
     ['a query without an id', () => behind(FrameKind.query, encode({ what: 'queues' }))],
+    [
+      'a query for a name that is a map with the names of functions',
+      () =>
+        behind(FrameKind.query, encode({ id: 1, what: 'queue', name: { toString: 1, valueOf: 1 }, consistent: true })),
+    ],
   ]
 
   it.each(frames)('is told and let go: %s', async (_, make) => {

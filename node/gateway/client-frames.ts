@@ -1,0 +1,47 @@
+/**
+ * Reads the MessagePack frames of clients: what comes out has the types that it claims, so that nothing behind this door meets
+ * an object where it expects a number. What does not is a MeshError `Protocol`, which ends the client's socket.
+ *
+ * Never: whether a name, a size or a time is allowed; who acts on it answers that with a code.
+ */
+import { MeshError } from '../../wire/errors.ts'
+import { decodeSessionFrame, type Query } from '../../wire/session-frames.ts'
+
+/** Longest kind of question, characters; longer than any there is. */
+const WHAT_CHARS_MAX = 64
+
+/** Throws MeshError `Protocol`. */
+export function readQuery(frame: Uint8Array): Query {
+  const query = readValue(frame)
+  if (typeof query !== 'object' || query === null) throw new MeshError('Protocol', 'a query that is no map')
+  const { id, what, name, consistent } = query as Readonly<Record<string, unknown>>
+  if (!isCount(id)) throw new MeshError('Protocol', 'a query without an id')
+  if (typeof what !== 'string' || what.length > WHAT_CHARS_MAX) {
+    throw new MeshError('Protocol', 'a query that does not say what it asks for')
+  }
+  if (name !== undefined && name !== null && typeof name !== 'string') {
+    throw new MeshError('Protocol', 'a query whose name is no text')
+  }
+  // What is not one of the questions gets a coded answer: a later protocol may know more of them.
+  return { id, what: what as Query['what'], name: name ?? '', consistent: consistent === true }
+}
+
+/** Throws MeshError `Protocol`. */
+export function readRows(frame: Uint8Array): unknown[][] {
+  const value = readValue(frame)
+  if (!Array.isArray(value) || !value.every(Array.isArray)) throw new MeshError('Protocol', 'not a list of rows')
+  return value
+}
+
+function readValue(frame: Uint8Array): unknown {
+  try {
+    return decodeSessionFrame(frame)
+  } catch (error) {
+    throw new MeshError('Protocol', 'a frame is not MessagePack', { cause: error })
+  }
+}
+
+/** What can number a request or a query: it goes back to the client as it came. */
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
