@@ -38,7 +38,8 @@ export function applyControl(
   forgetSeen(session, logHeader.seen(view, at))
   const expected = session.lastSequence + 1
   if (sequence < expected) {
-    repeatOutcome(step, session, to, sequence)
+    // What was kept, or plain success. Told even when the client has seen more: the sender's node waits for an effect of each frame.
+    tell(step, to, session.outcomes.get(sequence) ?? { sequence })
     return
   }
   if (sequence > expected || !hasRoom(session)) {
@@ -51,11 +52,6 @@ export function applyControl(
   if (verdict === undefined) tell(step, to, { sequence })
   else keep(step, session, to, { sequence, ...verdict })
   if (command === closeCommand) closeSession(step, session, 'closed')
-}
-
-/** What was kept, or plain success. A client that has seen the outcome does not ask again: only a copy of its frame can. */
-function repeatOutcome(step: Step, session: Session, to: Attachment, sequence: number): void {
-  if (sequence > session.seen) tell(step, to, session.outcomes.get(sequence) ?? { sequence })
 }
 
 /** Its work is done after its outcome is told, because the attachment ends with it. */

@@ -270,7 +270,7 @@ export class Model {
     }
     if (sequence <= session.lastSequence) {
       const outcome = session.outcomes.get(sequence) ?? { sequence }
-      if (sequence > session.seen) this.expected.push({ type: 'outcome', to, outcome })
+      this.expected.push({ type: 'outcome', to, outcome })
       return
     }
     session.lastSequence = sequence

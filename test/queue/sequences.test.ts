@@ -88,7 +88,7 @@ describe('sequences', () => {
     client.seen = 2
     client.settleItems()
     expect(world.machine.session(client.session)).toMatchObject({ outcomes: 1 })
-    expect(world.apply(frame)).toEqual([])
+    expect(world.apply(frame)).toMatchObject([{ type: 'outcome', outcome: { sequence: 1 } }])
     client.seen = 1_000_000
     client.settleItems()
     expect(world.machine.session(client.session)).toMatchObject({ outcomes: 0, lastSequence: 3 })
