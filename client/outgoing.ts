@@ -73,7 +73,7 @@ export class CommandItem implements Outgoing {
   #isJudged = false
   readonly #onResult: ((result: Result) => void) | undefined
   #resolve!: (result: Result) => void
-  #reject!: (error: MeshError) => void
+  #reject!: (error: unknown) => void
 
   constructor(command: ControlCommand, charge: number, deadlineMs: number, onResult?: (result: Result) => void) {
     this.command = command
@@ -90,12 +90,20 @@ export class CommandItem implements Outgoing {
     if (this.#isJudged) return
     this.#isJudged = true
     if (error !== undefined) return this.fail(error)
-    this.#onResult?.(result)
+    try {
+      this.#onResult?.(result)
+    } catch (thrown) {
+      return this.#end(thrown)
+    }
     this.isOver = true
     this.#resolve(result)
   }
 
   fail(error: MeshError): void {
+    this.#end(error)
+  }
+
+  #end(error: unknown): void {
     this.isOver = true
     this.#reject(error)
   }
