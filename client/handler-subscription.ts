@@ -30,12 +30,16 @@ export class HandlerSubscription extends BaseSubscription {
     // A handler that settles at once makes room for the next: that is this loop's business, not a deeper call's.
     if (this.#isHandingOut) return
     this.#isHandingOut = true
-    while (this.consumer.handed < this.settings.concurrency) {
-      const delivery = this.consumer.take()
-      if (delivery === undefined) break
-      this.#run(delivery)
+    try {
+      while (this.consumer.handed < this.settings.concurrency) {
+        const delivery = this.consumer.take()
+        if (delivery === undefined) break
+        this.#run(delivery)
+      }
+    } finally {
+      // The user's logger is called in there, and may throw.
+      this.#isHandingOut = false
     }
-    this.#isHandingOut = false
   }
 
   protected ended(): void {}
@@ -70,7 +74,14 @@ export class HandlerSubscription extends BaseSubscription {
 
   #failed(delivery: Delivery, error: unknown): void {
     this.#rest()
-    this.host.handlerFailed(this.pattern, error)
+    try {
+      this.host.handlerFailed(this.pattern, error)
+    } finally {
+      this.#giveBack(delivery, error)
+    }
+  }
+
+  #giveBack(delivery: Delivery, error: unknown): void {
     if (!delivery.isOpen) return
     if (error instanceof PermanentError) return this.consumer.settleQuietly(delivery, SettleOutcome.rejected, 0)
     this.consumer.settleQuietly(delivery, SettleOutcome.released, this.#retryMs(delivery.attempt))

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { PermanentError } from '../../client/index.ts'
+import { type Message, PermanentError } from '../../client/index.ts'
 import { FrameKind } from '../../wire/frame.ts'
 import { SettleOutcome } from '../../wire/settle-frame.ts'
 import { consuming, settlesOf } from './support/consuming.ts'
@@ -70,6 +70,30 @@ describe('a message', () => {
 })
 
 describe('a handler', () => {
+  it('goes on with the next messages, and gives the failed one back, though the logger that is told throws', async () => {
+    const error = (message: string) => {
+      throw new Error(`cannot log: ${message}`)
+    }
+    const { node, clock, client } = await connected({ logger: { debug() {}, info() {}, warn() {}, error } })
+    const bodies: unknown[] = []
+    const handler = ({ body }: Message) => {
+      bodies.push(body)
+      if (body === 'bad') throw new Error('not this one')
+    }
+    const subscribing = client.subscribe('orders.*', handler, { queue: 'q' })
+    await clock.settle()
+    await subscribing
+    const consumer = node.minted
+    expect(() => node.socket.deliver(consumer, 1, ['bad'])).toThrow('cannot log')
+    node.socket.deliver(consumer, 2, ['good'])
+    await clock.settle()
+    expect(bodies).toEqual(['bad', 'good'])
+    expect(settlesOf(node)).toEqual([
+      [accepted, 2, 1],
+      [released, 1, 1],
+    ])
+  })
+
   it('acknowledges by returning: a turn’s acks travel as runs in one frame, in whatever order they came', async () => {
     const { node, clock, held, consumer } = await consuming()
     node.socket.deliver(consumer, 1, ['a', 'b', 'c', 'd', 'e', 'f'])
