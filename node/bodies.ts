@@ -96,8 +96,10 @@ export class MessageReader {
   #view: DataView = new DataView(new ArrayBuffer(0))
   #frame = -1
   #at = 0
-  #topicNumber = -1
-  #topic = ''
+  /** Topics of the frame, by number, as far as they were asked for. */
+  #topics: string[] = []
+  /** Where the topic behind them begins in the frame's table. */
+  #topicAt = 0
 
   /** The message at `position` of an entry whose application enqueued it, hence well formed. */
   read(entry: Entry, position: number, attempt: number): OutgoingDelivery {
@@ -110,31 +112,31 @@ export class MessageReader {
     if (frame !== this.#frame) {
       this.#frame = frame
       this.#at = frameStart(this.#view, frame)
-      this.#topicNumber = -1
+      this.#topics = []
+      this.#topicAt = this.#at + LOG_HEADER_BYTES
     }
     const view = this.#view
     const at = this.#at
     const i = positionMessage(position)
     const topicColumn = at + LOG_HEADER_BYTES + logHeader.tableBytes(view, at)
-    const topicNumber = view.getUint16(topicColumn + 2 * i, true)
-    if (topicNumber !== this.#topicNumber) {
-      this.#topicNumber = topicNumber
-      this.#topic = topicOf(entry.data, view, at + LOG_HEADER_BYTES, topicNumber)
-    }
     const { start, end } = messageBounds(view, at, i)
     return {
       session: logHeader.session(view, at),
       sequence: logHeader.sequence(view, at) + i,
       wallMs: entryWallMs(view),
-      topic: this.#topic,
+      topic: this.#topic(entry.data, view.getUint16(topicColumn + 2 * i, true)),
       attempt,
       message: entry.data.subarray(start, end),
     }
   }
-}
 
-function topicOf(bytes: Uint8Array, view: DataView, table: number, number: number): string {
-  let at = table
-  for (let i = 0; i < number; i++) at += 2 + view.getUint16(at, true)
-  return decoder.decode(bytes.subarray(at + 2, at + 2 + view.getUint16(at, true)))
+  /** Each topic of a frame's table is read once, however often neighbouring messages change their topic. */
+  #topic(bytes: Uint8Array, number: number): string {
+    while (this.#topics.length <= number) {
+      const start = this.#topicAt + 2
+      this.#topicAt = start + this.#view.getUint16(this.#topicAt, true)
+      this.#topics.push(decoder.decode(bytes.subarray(start, this.#topicAt)))
+    }
+    return this.#topics[number]!
+  }
 }

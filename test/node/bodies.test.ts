@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Bodies, type EntrySource, MessageReader } from '../../node/bodies.ts'
 import { encodeEntry, messagePosition } from '../../node/queue/entry.ts'
 import { type Entry, EntryType } from '../../raft/index.ts'
@@ -44,6 +44,23 @@ describe('reading messages out of entries', () => {
       { session: 7, sequence: 43, wallMs: 200, topic: 'b', attempt: 1, text: 'five' },
       { session: 7, sequence: 40, wallMs: 100, topic: 'a', attempt: 2, text: 'one' },
     ])
+  })
+
+  it('walks the table of topics once a frame, though every message may have another topic than the one before', () => {
+    const topics = 4000
+    const messages = Array.from({ length: 2 * topics }, (_, i) => [`t${(i * 37) % topics}`, ''] as const)
+    const many = entry(7, 0, [publishFrame(1, 1, messages)])
+    const reader = new MessageReader()
+    reader.read(many, messagePosition(0, 0), 1)
+    const reads = vi.spyOn(DataView.prototype, 'getUint16')
+    try {
+      const found = messages.map((_, i) => reader.read(many, messagePosition(0, i), 1).topic)
+      expect(found).toEqual(messages.map(([topic]) => topic))
+      // Each message tells its topic's number; beyond that each topic is passed once.
+      expect(reads.mock.calls.length).toBeLessThanOrEqual(messages.length + topics)
+    } finally {
+      reads.mockRestore()
+    }
   })
 })
 
