@@ -1,6 +1,7 @@
 /**
- * The dialing side of one peer link: keeps trying, at once after a close, then with growing, jittered pauses. A refused
- * dial is told, since it is evidence that the peer's process is gone.
+ * The dialing side of one peer link: keeps trying, at once after the close of a link that lived, then with growing, jittered
+ * pauses. A link that closes right after its handshake (this node is no member there, another process has its name) is
+ * such a failure too. A refused dial is told, since it is evidence that the peer's process is gone.
  */
 import type { Socket as NetSocket } from 'node:net'
 import { WebSocket } from 'ws'
@@ -11,6 +12,8 @@ import type { MeshOptions } from './mesh-options.ts'
 
 const PAUSE_MS_MIN = 20
 const PAUSE_MS_MAX = 1000
+/** A link that lived for so long was of use: its close is no reason for a pause. */
+const LINK_MS_MIN = 1000
 
 export interface DialerHandlers {
   onLink(link: Link): void
@@ -23,6 +26,8 @@ export class Dialer {
   readonly #url: string
   readonly #handlers: DialerHandlers
   #pauseMs = PAUSE_MS_MIN
+  /** When the latest link was made, monotonic milliseconds. */
+  #linkedAtMs = 0
   #timer: NodeJS.Timeout | undefined
   #stopped = false
 
@@ -42,8 +47,9 @@ export class Dialer {
     clearTimeout(this.#timer)
   }
 
-  /** The link that this dialer made is closed: dials again at once. */
+  /** The link that this dialer made is closed: dials again, at once if the link had lived. */
   redial(): void {
+    if (performance.now() - this.#linkedAtMs < LINK_MS_MIN) return this.#retry()
     this.#pauseMs = PAUSE_MS_MIN
     this.#dial()
   }
@@ -83,7 +89,7 @@ export class Dialer {
         clearTimeout(timer)
         if (this.#stopped) return socket.terminate()
         onLinked()
-        this.#pauseMs = PAUSE_MS_MIN
+        this.#linkedAtMs = performance.now()
         socket.watch(pingIntervalMs)
         this.#handlers.onLink(new Link(peer, socket))
       }

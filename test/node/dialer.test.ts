@@ -1,0 +1,48 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { Dialer } from '../../node/peers/dialer.ts'
+import { Listener } from '../../node/peers/listener.ts'
+import type { MeshOptions } from '../../node/peers/mesh-options.ts'
+
+function optionsOf(node: string): MeshOptions {
+  return {
+    cluster: 'mesh',
+    secret: 's3cret',
+    self: { node, incarnation: node, bootId: 1 },
+    group: { id: 0, incarnation: 1 },
+    peers: new Map(),
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
+    bufferBytesMax: 1024,
+    handshakeTimeoutMs: 5_000,
+    pingIntervalMs: 5_000,
+  }
+}
+
+describe('a dialer', () => {
+  it('pauses longer and longer before a peer that closes each link right after the handshake', async () => {
+    const server = createServer()
+    const listener = new Listener(optionsOf('n2'), (link) => setImmediate(() => link.close()))
+    server.on('upgrade', (request, socket, head) => listener.upgrade(request, socket, head))
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+    const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const links: number[] = []
+    await new Promise<void>((enough) => {
+      const dialer: Dialer = new Dialer(optionsOf('n1'), 'n2', url, {
+        onLink: (link) => {
+          links.push(performance.now())
+          if (links.length === 6) {
+            dialer.stop()
+            enough()
+          } else link.onClose(() => dialer.redial())
+        },
+        onRefused: () => {},
+      })
+      dialer.start()
+    })
+    listener.stop()
+    await new Promise((closed) => server.close(closed))
+    // Five pauses from 20 ms on, each twice the one before, each at least half of itself by its jitter.
+    expect(links[5]! - links[0]!).toBeGreaterThanOrEqual((20 + 40 + 80 + 160 + 320) / 2)
+  })
+})
