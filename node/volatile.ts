@@ -66,8 +66,9 @@ export class Volatile {
   /** Requests of a client of this node. */
   ask(session: ClientSession, items: readonly RequestItem[]): void {
     const asker = session.attachment.session
-    for (const [request, topic, timeoutMs, message] of items) {
-      const problem = this.#problem(asker, request, topic, timeoutMs, message)
+    for (const item of items) {
+      const [request, topic, timeoutMs, message] = item
+      const problem = this.#problem(asker, item)
       if (problem !== undefined) {
         session.replied([request, null, ...problem])
         continue
@@ -85,9 +86,9 @@ export class Volatile {
       const to = readToken(token)
       if (to === undefined) continue
       const reply: VolatileReply =
-        message instanceof Uint8Array
+        message !== null
           ? { asker: to.asker, request: to.request, message }
-          : { asker: to.asker, request: to.request, message: null, code: 'Remote', error: String(error ?? '') }
+          : { asker: to.asker, request: to.request, message: null, code: 'Remote', error: error ?? '' }
       this.#reply(to.node, reply)
     }
   }
@@ -112,17 +113,8 @@ export class Volatile {
     }
   }
 
-  #problem(
-    asker: number,
-    request: unknown,
-    topic: unknown,
-    timeoutMs: unknown,
-    message: unknown,
-  ): [ErrorCode, string] | undefined {
-    if (!Number.isSafeInteger(request) || typeof topic !== 'string' || !(message instanceof Uint8Array)) {
-      return ['Protocol', 'a request needs a number, a topic, a timeout and a message']
-    }
-    if (typeof timeoutMs !== 'number' || !(timeoutMs > 0)) return ['Validation', 'a timeout must be above 0']
+  #problem(asker: number, [, topic, timeoutMs, message]: RequestItem): [ErrorCode, string] | undefined {
+    if (!(timeoutMs > 0)) return ['Validation', 'a timeout must be above 0']
     if (message.length > limits.messageBytesMax) return ['PayloadTooLarge', 'a request is above the size limit']
     const nameProblem = topicProblem(topic)
     if (nameProblem !== undefined) return ['Validation', nameProblem]
@@ -252,8 +244,8 @@ function writeToken(node: string, asker: number, request: number): string {
   return `${asker}:${request}:${node}`
 }
 
-function readToken(token: unknown): { node: string; asker: number; request: number } | undefined {
-  const [asker, request, node] = typeof token === 'string' ? token.split(':') : []
+function readToken(token: string): { node: string; asker: number; request: number } | undefined {
+  const [asker, request, node] = token.split(':')
   if (node === undefined) return undefined
   return { node, asker: Number(asker), request: Number(request) }
 }

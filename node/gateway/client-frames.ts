@@ -5,10 +5,14 @@
  * Never: whether a name, a size or a time is allowed; who acts on it answers that with a code.
  */
 import { MeshError } from '../../wire/errors.ts'
-import { decodeSessionFrame, type Query } from '../../wire/session-frames.ts'
+import { decodeSessionFrame, type Query, type ReplyItem, type RequestItem } from '../../wire/session-frames.ts'
 
 /** Longest kind of question, characters; longer than any there is. */
 const WHAT_CHARS_MAX = 64
+/** Longest token of a request, characters; longer than any that a node writes. */
+const TOKEN_CHARS_MAX = 256
+/** What a responder says of its failure is cut at so many characters. */
+const ERROR_CHARS_MAX = 4_096
 
 /** Throws MeshError `Protocol`. */
 export function readQuery(frame: Uint8Array): Query {
@@ -27,7 +31,30 @@ export function readQuery(frame: Uint8Array): Query {
 }
 
 /** Throws MeshError `Protocol`. */
-export function readRows(frame: Uint8Array): unknown[][] {
+export function readRequests(frame: Uint8Array): RequestItem[] {
+  const rows = readRows(frame)
+  for (const [request, topic, timeoutMs, message] of rows) {
+    const isRequest =
+      isCount(request) && typeof topic === 'string' && typeof timeoutMs === 'number' && message instanceof Uint8Array
+    if (!isRequest) throw new MeshError('Protocol', 'a request needs a number, a topic, a timeout and a message')
+  }
+  return rows as unknown as RequestItem[]
+}
+
+/** Throws MeshError `Protocol`. */
+export function readReplies(frame: Uint8Array): ReplyItem[] {
+  return readRows(frame).map(([token, message, error]) => {
+    if (typeof token !== 'string' || token.length > TOKEN_CHARS_MAX) {
+      throw new MeshError('Protocol', 'a reply without the token of its request')
+    }
+    if (message instanceof Uint8Array) return [token, message]
+    const isError = message === null && (error === undefined || error === null || typeof error === 'string')
+    if (!isError) throw new MeshError('Protocol', 'a reply is a message, or the text of an error')
+    return [token, null, (error ?? '').slice(0, ERROR_CHARS_MAX)]
+  })
+}
+
+function readRows(frame: Uint8Array): unknown[][] {
   const value = readValue(frame)
   if (!Array.isArray(value) || !value.every(Array.isArray)) throw new MeshError('Protocol', 'not a list of rows')
   return value

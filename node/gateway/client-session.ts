@@ -4,6 +4,7 @@
  *
  * Never: bodies, decisions about queues (the machine's).
  */
+import { InvariantError } from '../../raft/index.ts'
 import { MeshError } from '../../wire/errors.ts'
 import { FrameKind, LOG_FRAME_VERSION, LOG_HEADER_BYTES, logHeader, viewOf } from '../../wire/frame.ts'
 import { limits } from '../../wire/limits.ts'
@@ -21,7 +22,7 @@ import type { Bodies } from '../bodies.ts'
 import type { Attachment, Effect } from '../queue/index.ts'
 import type { Router } from '../router.ts'
 import type { FrameSocket } from '../socket.ts'
-import { readQuery, readRows } from './client-frames.ts'
+import { readQuery, readReplies, readRequests } from './client-frames.ts'
 import { DeliveryPump } from './delivery-pump.ts'
 
 /** What a session asks of the node beside the log. */
@@ -67,9 +68,9 @@ export class ClientSession {
       case FrameKind.settle:
         return this.#passOn(frame)
       case FrameKind.request:
-        return this.#options.handlers.onRequests(this, readRows(frame) as unknown as RequestItem[])
+        return this.#options.handlers.onRequests(this, readRequests(frame))
       case FrameKind.reply:
-        return this.#options.handlers.onReplies(this, readRows(frame) as unknown as ReplyItem[])
+        return this.#options.handlers.onReplies(this, readReplies(frame))
       case FrameKind.query:
         return this.#options.handlers.onQuery(this, readQuery(frame))
       case FrameKind.heartbeat:
@@ -146,16 +147,27 @@ export class ClientSession {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    process.nextTick(() => this.#flush())
+    process.nextTick(() => {
+      this.#scheduled = false
+      try {
+        this.#flush()
+      } catch (error) {
+        // Nobody stands above this call: what cannot be sent to one client must not end the process.
+        if (error instanceof InvariantError) throw error
+        this.socket.fail(error)
+      }
+    })
   }
 
   #flush(): void {
-    this.#scheduled = false
-    if (this.#confirmUpTo > 0) this.socket.send(encodeConfirmFrame(this.#options.group, this.#confirmUpTo))
-    if (this.#requested.length > 0) this.socket.send(encodeSessionFrame(FrameKind.requested, this.#requested))
-    if (this.#replied.length > 0) this.socket.send(encodeSessionFrame(FrameKind.replied, this.#replied))
+    const confirmUpTo = this.#confirmUpTo
+    const requested = this.#requested
+    const replied = this.#replied
     this.#confirmUpTo = 0
     this.#requested = []
     this.#replied = []
+    if (confirmUpTo > 0) this.socket.send(encodeConfirmFrame(this.#options.group, confirmUpTo))
+    if (requested.length > 0) this.socket.send(encodeSessionFrame(FrameKind.requested, requested))
+    if (replied.length > 0) this.socket.send(encodeSessionFrame(FrameKind.replied, replied))
   }
 }

@@ -146,6 +146,12 @@ describe('a session that sends nonsense', () => {
     ['a publish of no messages', (welcome) => changed(publishFrame(welcome), (view) => view.setUint32(40, 0, true))],
     ['a request nested 100,000 deep', () => behind(FrameKind.request, nested(100_000))],
     ['requests that are no rows', () => behind(FrameKind.request, encode({ a: 1 }))],
+    [
+      'a request whose number is a bigint of an extension type',
+      () => requestNumbered(Uint8Array.of(0xc7, 9, 0x42, 1, 0, 0, 0, 0, 0, 0, 0, 0)),
+    ],
+    ['a request whose number is nested 1,000 deep', () => requestNumbered(nested(1_000))],
+    ['a reply to no token', () => behind(FrameKind.reply, encode([[{ toString: 1 }, null, 'no']]))],
     ['a reply cut short', () => Uint8Array.of(FrameKind.reply, 0x91)],
     ['a query without an id', () => behind(FrameKind.query, encode({ what: 'queues' }))],
     [
@@ -161,6 +167,12 @@ describe('a session that sends nonsense', () => {
     expect((await socket.ended).fault?.code).toBe('Protocol')
     await nobodyElseIsHarmed()
   })
+
+  /** A request frame of one row, whose number is this value. */
+  function requestNumbered(number: Uint8Array): Uint8Array {
+    const [topic, timeoutMs, message] = ['a', 1_000, Uint8Array.of(0)].map(encode)
+    return Uint8Array.of(FrameKind.request, 0x91, 0x94, ...number, ...topic!, ...timeoutMs!, ...message!)
+  }
 
   it('is told PayloadTooLarge for a frame that is just too large', async () => {
     const { socket, welcome } = await session()
