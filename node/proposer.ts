@@ -19,12 +19,16 @@ export interface ProposerOptions {
   readonly propose: (data: Uint8Array) => boolean
 }
 
+/** Frames that wait for the log, bytes: what several nodes' routers hold by default. */
+const WAITING_BYTES_MAX = 256 * 1024 * 1024
+
 /** The shortest pause before an `advance`, milliseconds: whatever clients ask for, timers cost at most 100 entries a second. */
 const TIMER_PAUSE_MS_MIN = 10
 
 export class Proposer {
   readonly #options: ProposerOptions
   #frames: Uint8Array[] = []
+  #bytes = 0
   #scheduled = false
   /** Set while this node leads and has applied its no-op: machine time was `timeMs` at monotonic `sinceMs`. */
   #reign: { readonly timeMs: number; readonly sinceMs: number } | undefined
@@ -48,12 +52,15 @@ export class Proposer {
   end(): void {
     this.#reign = undefined
     this.#frames = []
+    this.#bytes = 0
     this.#disarm()
   }
 
-  /** Takes a frame while this node leads; before `begin` it waits. */
+  /** Takes a frame while this node leads; before `begin` it waits. Dropped when too much waits: its router sends it again. */
   push(frame: Uint8Array): void {
+    if (this.#bytes + frame.length > WAITING_BYTES_MAX) return
     this.#frames.push(frame)
+    this.#bytes += frame.length
     this.#schedule()
   }
 
@@ -107,6 +114,7 @@ export class Proposer {
       const stamp = { timeMs: this.#timeMs(this.#reign), wallMs: this.#wallMs }
       if (!this.#options.propose(encodeEntry(stamp, this.#frames.slice(from, to)))) break
       from = to
+      this.#bytes -= bytes
     }
     this.#frames.splice(0, from)
   }

@@ -116,6 +116,28 @@ describe('the proposer', () => {
     expect(entries.map((data) => data.length)).toEqual([entries[0]!.length, entries[0]!.length + 1])
   })
 
+  it('drops what is too much to wait for the log, and takes frames again when there is room', () => {
+    const megabyte = new Uint8Array(1024 * 1024)
+    room = 0
+    proposer.begin({ timeMs: 0, wallMs: 0 })
+    for (let i = 0; i < 300; i++) proposer.push(megabyte)
+    clock.turn()
+    let proposed = 0
+    const drain = () => {
+      for (room = 1; ; entries.length = 0) {
+        proposer.retry()
+        clock.turn()
+        if (entries.length === 0) return
+        proposed++
+      }
+    }
+    drain()
+    expect(proposed).toBe(256)
+    proposer.push(megabyte)
+    drain()
+    expect(proposed).toBe(257)
+  })
+
   it('goes on from the machine’s time by the monotonic clock, whatever the wall clock does', () => {
     proposer.begin({ timeMs: 7_000, wallMs: 60_000 })
     clock.advance(250)
