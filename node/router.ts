@@ -3,9 +3,14 @@
  * machine; it is sent again, in order, whenever the former sending may have been lost: on another leader or term, on a
  * new path to the leader, on a gap. Sending twice is harmless, since the machine judges sequences, tags, nonces and epochs.
  *
+ * Standing still is no proof of a loss: the cluster may be slow, and everything once more would make it slower still. So only the
+ * ends of what stands still are sent again, more and more seldom. Frames reach the log in the order of their sending; if what
+ * lies between the ends was lost, the newer end tells: as a gap, or by being settled before older settles are.
+ *
  * Bounded by `pendingBytesMax`: beyond it `full` tells the gateway to stop reading from its clients.
  */
 import type { Attachment, Effect } from './queue/index.ts'
+import { Stall } from './stall.ts'
 
 export interface RouterOptions {
   readonly pendingBytesMax: number
@@ -25,19 +30,24 @@ interface PendingFrame {
 interface SessionFrames {
   readonly epoch: number
   readonly sequenced: PendingFrame[]
-  /** Settle frames by tag. */
+  /** Settle frames by tag, in the order in which they were sent. */
   readonly settles: Map<number, Uint8Array>
   /** Gaps up to this sequence were answered by sending again: every frame behind a lost one reports the same gap. */
   resentFrom: number
-  /** What was first in line when `resendStalled` last looked. */
-  firstSeen: Uint8Array | undefined
+  readonly sequencedStall: Stall
+  readonly settlesStall: Stall
+}
+
+interface PendingCommand {
+  readonly frame: Uint8Array
+  readonly stall: Stall
 }
 
 export class Router {
   readonly #options: RouterOptions
   readonly #sessions = new Map<number, SessionFrames>()
   /** Node commands by what tells that they took effect: `nonce N`, `detach SESSION EPOCH`, `started`. */
-  readonly #commands = new Map<string, Uint8Array>()
+  readonly #commands = new Map<string, PendingCommand>()
   #leader: string | undefined
   #bytes = 0
   #full = false
@@ -54,28 +64,42 @@ export class Router {
   lead(leader: string | undefined): void {
     this.#leader = leader
     if (leader === undefined) return
-    for (const frame of this.#commands.values()) this.#send(frame)
-    for (const session of this.#sessions.values()) this.#resend(session)
+    for (const { frame, stall } of this.#commands.values()) {
+      stall.reset()
+      this.#send(frame)
+    }
+    for (const session of this.#sessions.values()) {
+      session.sequencedStall.reset()
+      session.settlesStall.reset()
+      this.#resend(session)
+    }
   }
 
-  /** To be called now and then: sends again what has been first in line, without effect, since the last call. */
+  /** To be called now and then: sends the ends of what has stood still again. */
   resendStalled(): void {
     if (this.#leader === undefined) return
-    for (const frame of this.#commands.values()) this.#send(frame)
+    for (const { frame, stall } of this.#commands.values()) if (stall.isDue(frame)) this.#send(frame)
     for (const session of this.#sessions.values()) {
-      const first = session.sequenced[0]?.frame ?? session.settles.values().next().value
-      if (first !== undefined && first === session.firstSeen) {
+      const { sequenced, settles } = session
+      if (session.sequencedStall.isDue(sequenced[0]?.frame)) {
+        // Whatever was sent to answer a gap may be lost as well.
         session.resentFrom = 0
-        this.#resend(session)
+        this.#sendEnds(sequenced[0]!.frame, sequenced[sequenced.length - 1]!.frame)
       }
-      session.firstSeen = first
+      const oldest = settles.values().next().value
+      if (oldest !== undefined && session.settlesStall.isDue(oldest)) {
+        let newest = oldest
+        for (const frame of settles.values()) newest = frame
+        this.#sendEnds(oldest, newest)
+      }
     }
   }
 
   /** A session attached here: its frames may come. */
   open(session: number, epoch: number): void {
     this.close(session)
-    this.#sessions.set(session, { epoch, sequenced: [], settles: new Map(), resentFrom: 0, firstSeen: undefined })
+    const stalls = { sequencedStall: new Stall(), settlesStall: new Stall() }
+    this.#sessions.set(session, { epoch, sequenced: [], settles: new Map(), resentFrom: 0, ...stalls })
   }
 
   /** The session is attached elsewhere or nowhere: what it has pending would be refused. */
@@ -102,6 +126,7 @@ export class Router {
     const settles = this.#sessions.get(session)?.settles
     if (settles === undefined) return
     const former = settles.get(tag)
+    settles.delete(tag)
     settles.set(tag, frame)
     this.#account(frame.length - (former?.length ?? 0))
     this.#send(frame)
@@ -109,7 +134,7 @@ export class Router {
 
   /** A node command, held under `key` until `done(key)`. */
   submitCommand(key: string, frame: Uint8Array): void {
-    this.#commands.set(key, frame)
+    this.#commands.set(key, { frame, stall: new Stall() })
     this.#send(frame)
   }
 
@@ -125,11 +150,9 @@ export class Router {
       case 'outcome':
         return this.#applied(effect.to, effect.outcome.sequence)
       case 'settled': {
-        const settles = this.#of(effect.to)?.settles
-        const frame = settles?.get(effect.notice.tag)
-        if (frame === undefined) return
-        settles?.delete(effect.notice.tag)
-        return this.#account(-frame.length)
+        const frames = this.#of(effect.to)
+        if (frames !== undefined) this.#settled(frames.settles, effect.notice.tag)
+        return
       }
       case 'gap': {
         const frames = this.#of(effect.to)
@@ -154,6 +177,29 @@ export class Router {
     if (count === 0) return
     sequenced.splice(0, count)
     this.#account(-bytes)
+  }
+
+  #settled(settles: Map<number, Uint8Array>, tag: number): void {
+    const frame = settles.get(tag)
+    if (frame === undefined) return
+    const overtaken: [number, Uint8Array][] = []
+    for (const older of settles) {
+      if (older[0] === tag) break
+      overtaken.push(older)
+    }
+    settles.delete(tag)
+    this.#account(-frame.length)
+    // They were sent before it and are not in the log before it: lost. From now on they count as sent after all others.
+    for (const [lost, bytes] of overtaken) {
+      settles.delete(lost)
+      settles.set(lost, bytes)
+      this.#send(bytes)
+    }
+  }
+
+  #sendEnds(oldest: Uint8Array, newest: Uint8Array): void {
+    this.#send(oldest)
+    if (newest !== oldest) this.#send(newest)
   }
 
   #resend(session: SessionFrames): void {
