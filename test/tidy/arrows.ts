@@ -47,7 +47,14 @@ export const areas: readonly Area[] = [
   },
   {
     name: 'group',
-    holds: ['node/group.ts', 'node/proposer.ts', 'node/router.ts', 'node/node-watch.ts', 'node/bodies.ts'],
+    holds: [
+      'node/group.ts',
+      'node/proposer.ts',
+      'node/router.ts',
+      'node/stall.ts',
+      'node/node-watch.ts',
+      'node/bodies.ts',
+    ],
     may: ['raft', 'wire', 'queue', 'basics'],
   },
   {
