@@ -21,6 +21,9 @@ import { GROUP, type Identity } from './identity.ts'
 /** Bytes of frames without an outcome: what a socket that stands still may hold at most. */
 const IN_FLIGHT_BYTES_MAX = 16 * 1024 * 1024
 
+/** So many outcomes that the cluster keeps for this client are worth a frame that says they were seen. Far below its bound. */
+const SEEN_WORTH_TELLING = 1024
+
 /** Withdrawn items that may stay in the queue of the unsent. */
 const WITHDRAWN_MAX = 1024
 
@@ -64,6 +67,8 @@ export class Sequencer {
   /** A new attachment has not yet got the frames that an earlier one had. */
   #resend = false
   #pushed = 0
+  /** Outcomes that the cluster keeps until a frame says that they were seen, ascending as far as they came once. */
+  #kept: number[] = []
   readonly #barriers: { readonly ordinal: number; readonly resolve: () => void }[] = []
 
   constructor(identity: Identity, inFlightMax: number) {
@@ -91,7 +96,19 @@ export class Sequencer {
   /** The client knows every outcome up to it. */
   get seen(): number {
     const oldest = this.#frames.first
-    return oldest === undefined ? this.#lastSequence : oldest.first - 1
+    return oldest === undefined ? this.#lastSequence : oldest.first - 1 + oldest.judged
+  }
+
+  /** `seen` for a frame that goes out now. */
+  tellSeen(): number {
+    const seen = this.seen
+    if (this.#kept.length > 0) this.#kept = this.#kept.filter((sequence) => sequence > seen)
+    return seen
+  }
+
+  /** The cluster keeps so much for this client that it may soon judge nothing more, and no frame is there to tell it. */
+  get owesSeen(): boolean {
+    return this.#kept.length >= SEEN_WORTH_TELLING && this.#kept[0]! <= this.seen
   }
 
   push(item: Outgoing): void {
@@ -117,7 +134,7 @@ export class Sequencer {
   flush(send: (frame: Uint8Array) => void): void {
     if (this.#resend) {
       this.#resend = false
-      for (const { bytes } of this.#frames) send(restampLogFrame(bytes, this.#identity.epoch, this.seen))
+      for (const { bytes } of this.#frames) send(restampLogFrame(bytes, this.#identity.epoch, this.tellSeen()))
     }
     while (this.#inFlight < this.#inFlightMax && this.#inFlightBytes < IN_FLIGHT_BYTES_MAX) {
       const item = this.#unsent.first
@@ -142,6 +159,7 @@ export class Sequencer {
       const item = frame.items[sequence - frame.first]
       if (item === undefined) continue
       const error = code === undefined ? undefined : meshErrorOf(code, message, { outcome: 'not-applied' })
+      if (code !== undefined || result !== undefined) this.#kept.push(sequence)
       item.judged(sequence, error, result)
       if (frame.isControl) this.#judge(frame, sequence)
       this.#trim()
@@ -154,6 +172,8 @@ export class Sequencer {
     if (lastSequence > this.#lastSequence)
       throw new MeshError('Protocol', 'the node knows sequences that were never sent')
     for (const notice of outcomes) this.outcome(notice)
+    // Whatever was told on an earlier attachment may not have arrived: these are the ones that are kept.
+    this.#kept = outcomes.map(({ sequence }) => sequence)
     for (const frame of this.#frames) if (frame.first <= lastSequence) this.#judge(frame, lastSequence)
     this.#trim()
     this.#resend = true
@@ -163,11 +183,12 @@ export class Sequencer {
   sessionLost(error: MeshError): void {
     const frames = [...this.#frames]
     this.#frames.clear()
+    this.#kept = []
     this.#lastSequence = 0
     this.#inFlight = 0
     this.#inFlightBytes = 0
-    for (const { first, items } of frames) {
-      for (let i = 0; i < items.length; i++) this.#giveUp(items[i]!, first + i, error)
+    for (const { first, items, judged } of frames) {
+      for (let i = judged; i < items.length; i++) this.#giveUp(items[i]!, first + i, error)
     }
     this.#tellBarriers()
   }
@@ -209,7 +230,7 @@ export class Sequencer {
 
   #stamp(sequence: number) {
     const { session, epoch } = this.#identity
-    return { group: GROUP, session, epoch, sequence, seen: this.seen }
+    return { group: GROUP, session, epoch, sequence, seen: this.tellSeen() }
   }
 
   #keep(frame: SentFrame, send: (frame: Uint8Array) => void): void {

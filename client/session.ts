@@ -67,7 +67,7 @@ export class Session implements ConnectionUser {
     this.publisher = new Publisher(this.#identity, settings, clock, host)
     this.settles = new Settles(this.#identity, settings.publishTimeoutMs, clock, {
       ...host,
-      seen: () => this.publisher.sequencer.seen,
+      seen: () => this.publisher.sequencer.tellSeen(),
       stale: (consumer, first, count) => this.#stale(consumer, first, count),
     })
     this.requests = new Requests(settings.requestTimeoutMs, clock, host)
@@ -222,9 +222,10 @@ export class Session implements ConnectionUser {
     return this.#turnMs
   }
 
-  /** Outcomes make room for what waits. */
+  /** Outcomes make room for what waits here, and in the cluster once it knows that they were seen. */
   #goOn(): void {
-    if (this.publisher.sequencer.hasUnsent) this.#wake()
+    const { hasUnsent, owesSeen } = this.publisher.sequencer
+    if (hasUnsent || owesSeen) this.#wake()
   }
 
   readonly #flush = (): void => {
@@ -233,6 +234,7 @@ export class Session implements ConnectionUser {
     // Settles first: they make room in the cluster, and they wait for nothing.
     this.settles.flush(this.#send)
     this.publisher.sequencer.flush(this.#send)
+    if (this.publisher.sequencer.owesSeen) this.settles.tellSeen(this.#send)
     this.requests.flush(this.#send)
     this.responders.flush(this.#send)
   }

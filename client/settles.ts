@@ -23,7 +23,7 @@ export interface Settle {
 export interface SettlesHost extends PublisherHost {
   /** Deliveries that turned out not to be open any more. */
   stale(consumer: number, first: number, count: number): void
-  /** The client knows every outcome up to it. */
+  /** The client knows every outcome up to it; asked for each frame that goes out and tells the cluster so. */
   seen(): number
 }
 
@@ -117,6 +117,11 @@ export class Settles {
       this.#frames.set(frame.tag, frame)
       send(this.#encode(frame.tag, frame.items))
     }
+  }
+
+  /** A frame that settles nothing: it tells the cluster what was seen when nothing else is there to do so. Its answer tells nothing. */
+  tellSeen(send: (frame: Uint8Array) => void): void {
+    send(this.#encode(++this.#lastTag, []))
   }
 
   /** Answer to a frame. One that was answered before is answered again when a node sent it twice: that tells nothing. */
