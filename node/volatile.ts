@@ -68,7 +68,7 @@ export class Volatile {
     const asker = session.attachment.session
     for (const item of items) {
       const [request, topic, timeoutMs, message] = item
-      const problem = this.#problem(asker, item)
+      const problem = this.#problem(session, item)
       if (problem !== undefined) {
         session.replied([request, null, ...problem])
         continue
@@ -113,12 +113,13 @@ export class Volatile {
     }
   }
 
-  #problem(asker: number, [, topic, timeoutMs, message]: RequestItem): [ErrorCode, string] | undefined {
+  #problem(session: ClientSession, [, topic, timeoutMs, message]: RequestItem): [ErrorCode, string] | undefined {
     if (!(timeoutMs > 0)) return ['Validation', 'a timeout must be above 0']
     if (message.length > limits.messageBytesMax) return ['PayloadTooLarge', 'a request is above the size limit']
     const nameProblem = topicProblem(topic)
     if (nameProblem !== undefined) return ['Validation', nameProblem]
-    if ((this.#waiting.get(asker)?.size ?? 0) >= REQUESTS_PER_SESSION_MAX) {
+    if (session.congested) return ['Overloaded', 'the client does not read what was sent to it']
+    if ((this.#waiting.get(session.attachment.session)?.size ?? 0) >= REQUESTS_PER_SESSION_MAX) {
       return ['Overloaded', 'too many requests are waiting for replies']
     }
     return undefined

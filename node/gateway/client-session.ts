@@ -7,6 +7,7 @@
 import { InvariantError } from '../../raft/index.ts'
 import { MeshError } from '../../wire/errors.ts'
 import { FrameKind, LOG_FRAME_VERSION, LOG_HEADER_BYTES, logHeader, viewOf } from '../../wire/frame.ts'
+import { inFrames } from '../../wire/in-frames.ts'
 import { limits } from '../../wire/limits.ts'
 import {
   encodeConfirmFrame,
@@ -24,6 +25,12 @@ import type { Router } from '../router.ts'
 import type { FrameSocket } from '../socket.ts'
 import { readQuery, readReplies, readRequests } from './client-frames.ts'
 import { DeliveryPump } from './delivery-pump.ts'
+import { QueryTurns } from './query-turns.ts'
+
+/** Unsent bytes at which a session is given up, in terms of the bound above which it gets no more deliveries. */
+const UNSENT_FACTOR_MAX = 4
+/** What a row takes beside its message and its texts, bytes: the token or the number, and MessagePack's own. */
+const ROW_BYTES = 128
 
 /** What a session asks of the node beside the log. */
 export interface SessionHandlers {
@@ -43,6 +50,7 @@ export interface SessionOptions {
 export class ClientSession {
   readonly attachment: Attachment
   readonly socket: FrameSocket
+  readonly queries = new QueryTurns()
   readonly #options: SessionOptions
   readonly #pump: DeliveryPump
   /** Last sequence that came in order, over all connections of the session. */
@@ -111,15 +119,15 @@ export class ClientSession {
         this.#confirmUpTo = effect.upTo
         return this.#schedule()
       case 'outcome':
-        return this.socket.send(encodeSessionFrame(FrameKind.outcome, effect.outcome))
+        return this.send(encodeSessionFrame(FrameKind.outcome, effect.outcome))
       case 'settled':
-        return this.socket.send(encodeSessionFrame(FrameKind.settled, effect.notice))
+        return this.send(encodeSessionFrame(FrameKind.settled, effect.notice))
       case 'deliver':
         return this.#pump.push(effect)
       case 'cancelled': {
         const { consumer, reason } = effect
         this.#pump.cancel(consumer)
-        return this.socket.send(encodeSessionFrame(FrameKind.cancelled, { consumer, reason }))
+        return this.send(encodeSessionFrame(FrameKind.cancelled, { consumer, reason }))
       }
     }
   }
@@ -140,8 +148,19 @@ export class ClientSession {
     return this.socket.bufferedBytes > this.#options.bufferBytesMax
   }
 
+  /**
+   * Every frame but deliveries, which wait for the client (delivery-pump.ts). These cannot wait: what a client asks for and
+   * does not read piles up here, so that one that never reads is let go.
+   */
+  send(frame: Uint8Array): void {
+    const bytesMax = UNSENT_FACTOR_MAX * this.#options.bufferBytesMax
+    if (this.socket.open && this.socket.bufferedBytes > bytesMax) {
+      this.socket.fail(new MeshError('Overloaded', `the client left more than ${bytesMax} bytes unread`))
+    } else this.socket.send(frame)
+  }
+
   heartbeat(): void {
-    this.socket.send(heartbeatFrame)
+    this.send(heartbeatFrame)
   }
 
   #schedule(): void {
@@ -166,8 +185,16 @@ export class ClientSession {
     this.#confirmUpTo = 0
     this.#requested = []
     this.#replied = []
-    if (confirmUpTo > 0) this.socket.send(encodeConfirmFrame(this.#options.group, confirmUpTo))
-    if (requested.length > 0) this.socket.send(encodeSessionFrame(FrameKind.requested, requested))
-    if (replied.length > 0) this.socket.send(encodeSessionFrame(FrameKind.replied, replied))
+    if (confirmUpTo > 0) this.send(encodeConfirmFrame(this.#options.group, confirmUpTo))
+    for (const rows of inFrames(requested, requestedBytes)) this.send(encodeSessionFrame(FrameKind.requested, rows))
+    for (const rows of inFrames(replied, repliedBytes)) this.send(encodeSessionFrame(FrameKind.replied, rows))
   }
+}
+
+function requestedBytes([, topic, message]: RequestedItem): number {
+  return ROW_BYTES + topic.length + message.length
+}
+
+function repliedBytes([, message, , error]: RepliedItem): number {
+  return ROW_BYTES + (message?.length ?? 0) + (error?.length ?? 0)
 }

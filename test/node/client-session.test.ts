@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import type { ClientSession } from '../../node/gateway/client-session.ts'
 import { FrameKind } from '../../wire/frame.ts'
+import { limits } from '../../wire/limits.ts'
 import { encode } from '../../wire/msgpack.ts'
 import type { ReplyItem } from '../../wire/session-frames.ts'
 import { FakeSocket, sessionOn, turn } from './fake-client.ts'
@@ -14,6 +16,7 @@ const rowFrame = (kind: number, row: readonly unknown[]) =>
     ...row.map((value) => (value instanceof Large ? value.bytes : encode(value))),
   ])
 const message = Uint8Array.of(0)
+const to = { session: 1, node: 'n1', bootId: 1, epoch: 1 }
 
 describe('a session at the door', () => {
   const lies: [string, number, unknown[]][] = [
@@ -51,5 +54,57 @@ describe('a session at the door', () => {
     sessionOn(socket).replied([list as unknown as number, null, 'Protocol'])
     await turn()
     expect(socket.failures).toHaveLength(1)
+  })
+})
+
+describe('a client that does not read', () => {
+  it('is let go with a code once more waits for it than four times its bound, and not before', async () => {
+    const socket = new FakeSocket()
+    const session = sessionOn(socket, {}, { bufferBytesMax: 1_000 })
+    socket.bufferedBytes = 4_000
+    session.heartbeat()
+    expect(socket.failures).toEqual([])
+    expect(socket.bufferedBytes).toBe(4_001)
+    session.heartbeat()
+    expect(socket.failures).toMatchObject([{ code: 'Overloaded' }])
+  })
+
+  const unread: [string, (session: ClientSession) => void][] = [
+    ['replies', (session) => session.replied([1, new Uint8Array(100)])],
+    ['requests', (session) => session.requested(['token', 'a', new Uint8Array(100)])],
+    ['confirms', (session) => session.perform({ type: 'confirm', to, upTo: 1 })],
+    ['outcomes', (session) => session.perform({ type: 'outcome', to, outcome: { sequence: 1 } })],
+    ['notices', (session) => session.perform({ type: 'settled', to, notice: { tag: 1, stale: [] } })],
+  ]
+
+  it.each(unread)('costs a bounded memory, whatever it is sent: %s', async (_, send) => {
+    const socket = new FakeSocket()
+    const session = sessionOn(socket, {}, { bufferBytesMax: 1_000 })
+    for (let i = 0; i < 1_000; i++) {
+      send(session)
+      await turn()
+    }
+    expect(socket.bufferedBytes).toBeLessThan(5_000)
+    expect(socket.failures).toHaveLength(1)
+  })
+})
+
+describe('what one turn has for a client', () => {
+  it('travels in frames of bounded size, in order, whatever comes together', async () => {
+    const socket = new FakeSocket()
+    const session = sessionOn(socket, {}, { bufferBytesMax: 100_000_000 })
+    const large = new Uint8Array(limits.messageBytesMax)
+    const small = new Uint8Array(1_000)
+    for (let i = 0; i < 1_000; i++) {
+      session.requested([`${i}`, 'a', i % 100 === 0 ? large : small])
+      session.replied([i, i % 100 === 0 ? large : small])
+    }
+    for (let i = 1_000; i < 3_000; i++) session.replied([i, null, 'Remote', 'x'.repeat(1_000)])
+    await turn()
+    expect(Math.max(...socket.sent.map(({ length }) => length))).toBeLessThan(limits.messageBytesMax + 1_000)
+    const sent = (kind: number) => (socket.values(kind) as unknown[][][]).flat().map(([number]) => Number(number))
+    expect(sent(FrameKind.requested)).toEqual(Array.from({ length: 1_000 }, (_, i) => i))
+    expect(sent(FrameKind.replied)).toEqual(Array.from({ length: 3_000 }, (_, i) => i))
+    expect(socket.sent.length).toBeLessThan(100)
   })
 })

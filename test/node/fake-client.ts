@@ -54,7 +54,7 @@ const silent: SessionHandlers = { onRequests: () => {}, onReplies: () => {}, onQ
 export function sessionOn(
   socket: FakeSocket,
   handlers: Partial<SessionHandlers> = {},
-  { session = 1, node = 'n1', bufferBytesMax = 1_000 }: Partial<Attachment> & { bufferBytesMax?: number } = {},
+  { session = 1, node = 'n1', bufferBytesMax = 1_000_000 }: Partial<Attachment> & { bufferBytesMax?: number } = {},
 ): ClientSession {
   const source = { entry: () => undefined, readEntries: () => Promise.resolve([]) }
   const fail = (error: unknown) => {
