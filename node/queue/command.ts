@@ -15,7 +15,10 @@ export interface Boot {
 }
 
 export type NodeCommand =
-  /** Mints a session and attaches it. `nonce` (of this boot) tells the asker which answer is its own. */
+  /**
+   * Mints a session and attaches it. `nonce` (of this boot) tells the asker which answer is its own. The same nonce again: the
+   * session that it got first while that attachment is in force, else refused. Boots remember their latest openings.
+   */
   | ({
       readonly type: 'openSession'
       readonly nonce: number

@@ -4,7 +4,7 @@
  */
 
 /** Part of the state's hash; rises with every change of what apply does. */
-export const MACHINE_VERSION = 2
+export const MACHINE_VERSION = 3
 
 /**
  * Messages, sessions or queues that continuations and timers may touch in one entry before the rest waits for the next one. One
@@ -23,6 +23,12 @@ export const SETTLE_ROWS_EXTRA_MAX = 1_048_576
 
 /** Distinct nodes whose boots are remembered: far above any cluster. */
 export const NODES_MAX = 1024
+
+/**
+ * Openings of sessions that a boot is remembered by: far above those whose commands can still be on the way, since each waits for
+ * a client's socket.
+ */
+export const OPENINGS_REMEMBERED_MAX = 4096
 
 /** Topics whose routes are remembered (not state: no result depends on it). */
 export const ROUTES_CACHED_MAX = 8192

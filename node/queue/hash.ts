@@ -14,6 +14,9 @@ export function hashState(state: State): string {
   for (const boot of sorted(state.boots.values(), (boot) => boot.node)) {
     hash.text(boot.node)
     hash.numbers(boot.bootId, Number(boot.lost), boot.voidBelow, boot.voidAtMs, boot.sessions.size)
+    // In their own order, which decides what is forgotten first.
+    hash.number(boot.openings.size)
+    for (const opening of boot.openings) hash.numbers(...opening)
   }
   for (const session of sorted(state.sessions.values(), (session) => session.id)) hashSession(hash, session)
   for (const queue of sorted(state.queues.values(), (queue) => queue.id)) hashQueue(hash, queue)

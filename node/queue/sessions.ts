@@ -7,7 +7,7 @@
  */
 import { limits } from '../../wire/limits.ts'
 import type { HeldDeliveries } from '../../wire/session-frames.ts'
-import { NODES_MAX } from './constants.ts'
+import { NODES_MAX, OPENINGS_REMEMBERED_MAX } from './constants.ts'
 import { endConsumer, startReturn } from './consumers.ts'
 import { grantCredit, stopCredit } from './credit.ts'
 import type { Effect } from './effect.ts'
@@ -24,6 +24,8 @@ export interface Refusal {
   readonly message: string
 }
 
+const lost: Refusal = { code: 'SessionLost', message: 'the session expired or never existed' }
+
 /** What an attachment is asked for by. */
 interface Asker {
   readonly node: string
@@ -32,6 +34,7 @@ interface Asker {
   readonly connection: number
 }
 
+/** The same nonce of a boot again: the session that it got first, as long as it is attached by that connection. */
 export function openSession(
   step: Step,
   asker: Asker,
@@ -40,15 +43,39 @@ export function openSession(
   const { state } = step
   const boot = bootFor(step, asker.node, asker.bootId)
   if (!(boot instanceof BootState)) return boot
+  const opened = boot.openings.get(asker.nonce)
+  if (opened !== undefined) return repeatOpening(step, opened, asker)
   if (state.sessions.size >= limits.sessionsMax) {
     return { code: 'LimitExceeded', message: `there are ${limits.sessionsMax} sessions already` }
   }
   const { name, leaseMs, detachGraceMs } = options
   const session = new Session(step.mint(), name, leaseMs, detachGraceMs, asker.connection)
   state.sessions.set(session.id, session)
+  rememberOpening(boot, asker.nonce, session.id)
   attachTo(step, session, boot)
   tellAttached(step, session, asker)
   return undefined
+}
+
+/** A copy of a command that took effect before. Whoever asked was told then, so a refusal reaches nobody who still waits. */
+function repeatOpening(step: Step, opened: number, asker: Asker): Refusal | undefined {
+  const session = step.state.sessions.get(opened)
+  if (session === undefined) return lost
+  const current = inForce(session)
+  const isSame =
+    asker.connection === session.connection && current?.node === asker.node && current.bootId === asker.bootId
+  if (!isSame) return supersededBy(session)
+  tellAttached(step, session, asker)
+  return undefined
+}
+
+function rememberOpening(boot: BootState, nonce: number, session: number): void {
+  boot.openings.set(nonce, session)
+  if (boot.openings.size <= OPENINGS_REMEMBERED_MAX) return
+  for (const oldest of boot.openings.keys()) {
+    boot.openings.delete(oldest)
+    return
+  }
 }
 
 /**
@@ -63,7 +90,7 @@ export function attachSession(
 ): Refusal | undefined {
   const { state } = step
   const session = state.sessions.get(sessionId)
-  if (session === undefined) return { code: 'SessionLost', message: 'the session expired or never existed' }
+  if (session === undefined) return lost
   const current = inForce(session)
   if (current !== undefined && asker.connection === session.connection) {
     if (current.node !== asker.node || current.bootId !== asker.bootId) return supersededBy(session)

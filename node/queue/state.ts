@@ -48,6 +48,9 @@ export class BootState {
   /** Machine time at which that happened: graces and leases count from here. */
   voidAtMs = 0
 
+  /** Sessions that this boot has opened, by the nonce it asked with: its latest OPENINGS_REMEMBERED_MAX, in the order of the log. */
+  readonly openings = new Map<number, number>()
+
   constructor(node: string, bootId: number) {
     this.node = node
     this.bootId = bootId

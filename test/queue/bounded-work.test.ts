@@ -28,11 +28,16 @@ function withManyOpen() {
 
 /** Opens as many sessions as asked for, on boot 1 of n1. */
 function openMany(world: World, count: number, leaseMs: number): number[] {
-  const command = { type: 'openSession', nonce: 1, connection: 1, leaseMs, detachGraceMs: 0, name: 's' } as const
-  const frame = encodeFrame({ kind: 'node', command: { ...command, node: 'n1', bootId: 1 } })
+  const command = { type: 'openSession', connection: 1, leaseMs, detachGraceMs: 0, name: 's' } as const
+  const frame = (nonce: number) => encodeFrame({ kind: 'node', command: { ...command, nonce, node: 'n1', bootId: 1 } })
   const sessions: number[] = []
   for (let left = count; left > 0; left -= 4000) {
-    const effects = world.applyBytes(entryOf(world.timeMs, new Array<Uint8Array>(Math.min(left, 4000)).fill(frame)))
+    const effects = world.applyBytes(
+      entryOf(
+        world.timeMs,
+        Array.from({ length: Math.min(left, 4000) }, (_, i) => frame(1_000_000 + left - i)),
+      ),
+    )
     for (const effect of effects) if (effect.type === 'attached') sessions.push(effect.to.session)
   }
   return sessions

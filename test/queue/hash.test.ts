@@ -47,6 +47,17 @@ describe('the hash of the state', () => {
 
   it('tells states apart that differ in one thing', () => {
     const open = (options: object) => (set: Scene) => set.world.open(options)
+    const openWith = (nonce: number) => (set: Scene) =>
+      set.world.node({
+        type: 'openSession',
+        nonce,
+        connection: 1,
+        name: 'd',
+        leaseMs: 1,
+        detachGraceMs: 1,
+        node: 'n1',
+        bootId: 1,
+      })
     const consume = (prefetch: number, visibilityTimeoutMs: number) => (set: Scene) =>
       set.client.consume('other', prefetch, visibilityTimeoutMs)
     const settle =
@@ -65,6 +76,8 @@ describe('the hash of the state', () => {
       hashAfter((set) => set.world.node({ type: 'nodeStarted', node: 'n2', bootId: 2 })),
       hashAfter(open({})),
       hashAfter(open({ leaseMs: 5 })),
+      hashAfter(openWith(77)),
+      hashAfter(openWith(78)),
       hashAfter(open({ detachGraceMs: 5 })),
       hashAfter(open({ node: 'n3' })),
       hashAfter(open({ node: 'n3', bootId: 9 })),

@@ -64,6 +64,8 @@ export class Model {
   index = 0
   frame = 0
   boots: { node: string; bootId: number; lost: boolean }[] = []
+  /** Sessions by the boot and nonce that opened them. The logs are far too short for one to be forgotten. */
+  private readonly openings = new Map<string, number>()
   sessions: ModelSession[] = []
   queues: ModelQueue[] = []
   consumers: ModelConsumer[] = []
@@ -430,6 +432,15 @@ export class Model {
       const latest = this.boots.find((each) => each.node === node)!.bootId
       return refuse('Precondition', `boot ${latest} of the node is the latest`)
     }
+    const opening = `${node} ${bootId} ${nonce}`
+    const opened = command.type === 'openSession' ? this.openings.get(opening) : undefined
+    if (opened !== undefined) {
+      session = this.sessions.find((each) => each.id === opened)
+      if (session === undefined) return refuse('SessionLost', 'the session expired or never existed')
+      const isSame = connection === session.connection && session.to?.node === node && session.to.bootId === bootId
+      if (isSame) return this.tellAttached(session, nonce, connection)
+      return refuse('Precondition', `connection ${session.connection} of the session is the latest`)
+    }
     const isOfFormerBoot = session?.to?.node === node && session.to.bootId !== bootId
     if (session !== undefined) this.detach(session, isOfFormerBoot ? 'nodeLost' : 'moved')
     if (session === undefined) session = this.openSession(command as never)
@@ -439,6 +450,7 @@ export class Model {
     this.tellAttached(session, nonce, connection)
     this.startBoot(node, bootId)
     this.boots.find((each) => each.node === node)!.lost = false
+    if (command.type === 'openSession') this.openings.set(opening, session.id)
   }
 
   private openSession(command: Extract<NodeFrame, { type: 'openSession' }>): ModelSession {

@@ -86,8 +86,8 @@ export const randomLog: fc.Arbitrary<LogEntry[]> = fc.array(entry, { minLength: 
  * frame at index i mints i × 4096.
  */
 export const opening: readonly TestFrame[] = [
-  ...[0, 1, 0].map((n) =>
-    nodeFrame({ type: 'openSession', nonce: n, connection: 1, name: 's', ...LONG, ...bootOf(n) }),
+  ...[0, 1, 0].map((n, i) =>
+    nodeFrame({ type: 'openSession', nonce: i, connection: 1, name: 's', ...LONG, ...bootOf(n) }),
   ),
   ...openingOf(1, [
     { type: 'declareQueue', queue: 'a' },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { OPENINGS_REMEMBERED_MAX } from '../../node/queue/constants.ts'
 import { limits } from '../../wire/limits.ts'
 import { encodeFrame, entryOf, type TestFrame } from './frames.ts'
 import { codeOf, deliveriesOf, messagesOf, staleOf, typesOf, World } from './world.ts'
@@ -18,14 +19,17 @@ function withOpenDeliveries(count: number) {
 describe('sessions', () => {
   it('are minted by the log, each with its first epoch', () => {
     const world = new World()
-    const command = { type: 'openSession', nonce: 5, connection: 3, leaseMs: 1, detachGraceMs: 1, name: 'x' } as const
-    const frame: TestFrame = { kind: 'node', command: { ...command, node: 'n1', bootId: 7 } }
-    const effects = world.apply(frame, frame)
+    const command = { type: 'openSession', connection: 3, leaseMs: 1, detachGraceMs: 1, name: 'x' } as const
+    const frame = (nonce: number): TestFrame => ({
+      kind: 'node',
+      command: { ...command, nonce, node: 'n1', bootId: 7 },
+    })
+    const effects = world.apply(frame(5), frame(6))
     expect(effects).toEqual(
-      [4096, 4097].map((id) => ({
+      [4096, 4097].map((id, i) => ({
         type: 'attached',
         to: { session: id, node: 'n1', bootId: 7, epoch: id },
-        nonce: 5,
+        nonce: 5 + i,
         connection: 3,
         lastSequence: 0,
         outcomes: [],
@@ -38,12 +42,57 @@ describe('sessions', () => {
 
   it('are refused when there are too many', () => {
     const world = new World()
-    const command = { type: 'openSession', nonce: 5, connection: 1, leaseMs: 1, detachGraceMs: 1, name: 'x' } as const
-    const frame = encodeFrame({ kind: 'node', command: { ...command, node: 'n1', bootId: 7 } })
+    const command = { type: 'openSession', connection: 1, leaseMs: 1, detachGraceMs: 1, name: 'x' } as const
+    const frame = (nonce: number) =>
+      encodeFrame({ kind: 'node', command: { ...command, nonce, node: 'n1', bootId: 7 } })
     for (let left = limits.sessionsMax; left > 0; left -= limits.entryFramesMax) {
-      world.applyBytes(entryOf(1, new Array<Uint8Array>(Math.min(left, limits.entryFramesMax)).fill(frame)))
+      const count = Math.min(left, limits.entryFramesMax)
+      world.applyBytes(
+        entryOf(
+          1,
+          Array.from({ length: count }, (_, i) => frame(left - i)),
+        ),
+      )
     }
-    expect(world.applyBytes(entryOf(1, [frame]))).toMatchObject([{ type: 'attachRefused', code: 'LimitExceeded' }])
+    expect(world.applyBytes(entryOf(1, [frame(limits.sessionsMax + 1)]))).toMatchObject([
+      { type: 'attachRefused', code: 'LimitExceeded' },
+    ])
+  })
+
+  it('are minted once for each nonce of a boot: a copy of the command gets the same attachment, or none', () => {
+    const world = new World()
+    const command = { type: 'openSession', connection: 1, leaseMs: 500, detachGraceMs: 1, name: 'x' } as const
+    const open = (nonce: number, bootId = 7) => world.node({ ...command, nonce, node: 'n1', bootId })
+    const first = open(5)
+    expect(open(5)).toEqual(first)
+    expect([...world.machine.sessionsOf('n1')]).toHaveLength(1)
+    const [attached] = first
+    if (attached?.type !== 'attached') throw new Error('the session was not opened')
+    const { session, epoch } = attached.to
+    world.node({ type: 'detach', session, epoch })
+    expect(open(5)).toMatchObject([{ type: 'attachRefused', code: 'Precondition', nonce: 5 }])
+    expect(world.machine.session(session)!.attachment).toBeUndefined()
+    world.advance(500)
+    expect(open(5)).toMatchObject([{ type: 'attachRefused', code: 'SessionLost', nonce: 5 }])
+    // Nonces are a boot's own.
+    expect(open(5, 8)).toMatchObject([{ type: 'attached', nonce: 5, to: { bootId: 8 } }])
+  })
+
+  it('are remembered by their nonces as long as they are among the latest of their boot', () => {
+    const world = new World()
+    const command = { type: 'openSession', connection: 1, leaseMs: 1, detachGraceMs: 1, name: 'x' } as const
+    const frame = (nonce: number) =>
+      encodeFrame({ kind: 'node', command: { ...command, nonce, node: 'n1', bootId: 7 } })
+    const open = (...nonces: number[]) => typesOf(world.applyBytes(entryOf(1, nonces.map(frame))))
+    open(0)
+    open(...Array.from({ length: OPENINGS_REMEMBERED_MAX - 1 }, (_, i) => i + 1))
+    open(0, 1)
+    const count = () => [...world.machine.sessionsOf('n1')].length
+    expect(count()).toBe(OPENINGS_REMEMBERED_MAX)
+    open(OPENINGS_REMEMBERED_MAX, 1)
+    expect(count()).toBe(OPENINGS_REMEMBERED_MAX + 1)
+    open(0)
+    expect(count()).toBe(OPENINGS_REMEMBERED_MAX + 2)
   })
 
   it('are lost when they are unknown', () => {

@@ -18,6 +18,7 @@ export class World {
   /** Every entry so far, for replicas. */
   readonly entries: Uint8Array[] = []
   timeMs = 1000
+  #nonces = 0
 
   /** One entry with these frames. */
   apply(...frames: TestFrame[]): Effect[] {
@@ -58,7 +59,8 @@ export class World {
   open(options: Where & { readonly leaseMs?: number; readonly detachGraceMs?: number } = {}): Client {
     const { node = 'n1', bootId = 1, leaseMs = 60_000, detachGraceMs = 1000 } = options
     const times = { leaseMs, detachGraceMs }
-    const [effect] = this.node({ type: 'openSession', nonce: 1, connection: 1, name: 'c', node, bootId, ...times })
+    const nonce = ++this.#nonces
+    const [effect] = this.node({ type: 'openSession', nonce, connection: 1, name: 'c', node, bootId, ...times })
     if (effect?.type !== 'attached') throw new Error('the session was not opened')
     return new Client(this, effect)
   }
