@@ -6,21 +6,25 @@
  */
 import type { Clock } from '../raft/index.ts'
 import type { ErrorCode } from '../wire/errors.ts'
+import { inFrames } from '../wire/in-frames.ts'
 import { limits } from '../wire/limits.ts'
 import { topicProblem } from '../wire/names.ts'
 import type { ReplyItem, RequestItem } from '../wire/session-frames.ts'
 import type { ClientSession } from './gateway/client-session.ts'
+import { Nonces } from './gateway/nonces.ts'
+import { readToken, writeToken } from './gateway/request-token.ts'
+import { Waiting, WaitingRequests } from './gateway/waiting-requests.ts'
 import type { VolatileReply, VolatileRequest } from './peers/volatile-codec.ts'
 import type { Listener, Machine } from './queue/index.ts'
 
-/** Requests that one session may have waiting at a time; more are refused as Overloaded. */
-const REQUESTS_PER_SESSION_MAX = 65_536
 /** How long a node remembers an unanswered request at most, milliseconds. */
 const REQUEST_MS_MAX = 10 * 60_000
 /** Waiting requests are looked through for expired ones this often, milliseconds. */
 const SWEEP_MS = 1_000
 /** How many responders are tried when the first one has just gone. */
 const ATTEMPTS_MAX = 2
+/** What a row between nodes takes beside its message and its texts, bytes. */
+const ROW_BYTES = 64
 
 export interface VolatileOptions {
   readonly node: string
@@ -34,19 +38,10 @@ export interface VolatileOptions {
   readonly sendReplies: (node: string, replies: readonly VolatileReply[]) => boolean
 }
 
-interface Waiting {
-  readonly topic: string
-  readonly message: Uint8Array
-  readonly expiresMs: number
-  /** The node that the request went to; '' while none was picked. */
-  node: string
-  attempts: number
-}
-
 export class Volatile {
   readonly #options: VolatileOptions
-  /** By asker, then by the asker's request number. */
-  readonly #waiting = new Map<number, Map<number, Waiting>>()
+  readonly #waiting = new WaitingRequests()
+  readonly #nonces = new Nonces()
   /** For fairness among the responders of a topic: rises with each pick. */
   #picks = 0
   #requestsOut = new Map<string, VolatileRequest[]>()
@@ -56,7 +51,7 @@ export class Volatile {
 
   constructor(options: VolatileOptions) {
     this.#options = options
-    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
+    this.#sweeper = setInterval(() => this.#waiting.sweep(options.clock.now()), SWEEP_MS)
   }
 
   stop(): void {
@@ -74,9 +69,10 @@ export class Volatile {
         continue
       }
       const expiresMs = this.#options.clock.now() + Math.min(timeoutMs, REQUEST_MS_MAX)
-      const waiting = { topic, message, expiresMs, node: '', attempts: 0 }
-      this.#of(asker).set(request, waiting)
-      if (!this.#tryResponder(asker, request, waiting)) this.#lookAgain(asker, request, waiting)
+      const waiting = new Waiting(topic, message, expiresMs)
+      if (!this.#waiting.add(asker, request, waiting)) {
+        session.replied([request, null, 'Overloaded', 'too many requests are waiting for replies'])
+      } else if (!this.#tryResponder(asker, request, waiting)) this.#lookAgain(asker, request, waiting)
     }
   }
 
@@ -85,10 +81,11 @@ export class Volatile {
     for (const [token, message, error] of items) {
       const to = readToken(token)
       if (to === undefined) continue
+      const { asker, request, nonce } = to
       const reply: VolatileReply =
         message !== null
-          ? { asker: to.asker, request: to.request, message }
-          : { asker: to.asker, request: to.request, message: null, code: 'Remote', error: error ?? '' }
+          ? { asker, request, nonce, message }
+          : { asker, request, nonce, message: null, code: 'Remote', error: error ?? '' }
       this.#reply(to.node, reply)
     }
   }
@@ -105,11 +102,8 @@ export class Volatile {
 
   /** The node is out of reach: what was sent there may or may not have been seen. */
   onLost(node: string): void {
-    for (const [asker, requests] of this.#waiting) {
-      for (const [request, waiting] of requests) {
-        if (waiting.node !== node) continue
-        this.#finish(asker, request, null, 'Connection', `node ${node}, where the responder was, cannot be reached`)
-      }
+    for (const [asker, request] of this.#waiting.sentTo(node)) {
+      this.#finish(asker, request, null, 'Connection', `node ${node}, where the responder was, cannot be reached`)
     }
   }
 
@@ -119,9 +113,6 @@ export class Volatile {
     const nameProblem = topicProblem(topic)
     if (nameProblem !== undefined) return ['Validation', nameProblem]
     if (session.congested) return ['Overloaded', 'the client does not read what was sent to it']
-    if ((this.#waiting.get(session.attachment.session)?.size ?? 0) >= REQUESTS_PER_SESSION_MAX) {
-      return ['Overloaded', 'too many requests are waiting for replies']
-    }
     return undefined
   }
 
@@ -129,11 +120,14 @@ export class Volatile {
   #tryResponder(asker: number, request: number, waiting: Waiting): boolean {
     const { machine, node } = this.#options
     const responders = machine.listeners(waiting.topic)
-    if (responders.length === 0) return false
+    const { message } = waiting
+    if (responders.length === 0 || message === undefined) return false
     const { to }: Listener = responders[this.#picks++ % responders.length]!
     waiting.node = to.node
     waiting.attempts++
-    const sent = { asker, request, responder: to.session, topic: waiting.topic, message: waiting.message }
+    waiting.nonce = this.#nonces.next()
+    if (waiting.attempts === ATTEMPTS_MAX) this.#waiting.forgetMessage(asker, waiting)
+    const sent = { asker, request, nonce: waiting.nonce, responder: to.session, topic: waiting.topic, message }
     if (to.node === node) this.#handOver(node, sent)
     else gather(this.#requestsOut, to.node, sent)
     this.#schedule()
@@ -144,7 +138,7 @@ export class Volatile {
     const noOne = () => this.#finish(asker, request, null, 'NoResponders', `nobody responds to '${waiting.topic}'`)
     this.#options.barrier().then(
       () => {
-        if (this.#waiting.get(asker)?.get(request) !== waiting) return
+        if (this.#waiting.get(asker, request) !== waiting) return
         if (!this.#tryResponder(asker, request, waiting)) noOne()
       },
       // Without a quorum nobody can tell whether someone responds: the asker's own deadline decides.
@@ -153,13 +147,13 @@ export class Volatile {
   }
 
   /** Gives a request to its responder if that is attached here. */
-  #handOver(from: string, { asker, request, responder, topic, message }: VolatileRequest): void {
+  #handOver(from: string, { asker, request, nonce, responder, topic, message }: VolatileRequest): void {
     const session = this.#options.session(responder)
     if (session === undefined || session.congested) {
-      this.#reply(from, { asker, request, message: null, unseen: true })
+      this.#reply(from, { asker, request, nonce, message: null, unseen: true })
       return
     }
-    session.requested([writeToken(from, asker, request), topic, message])
+    session.requested([writeToken({ node: from, asker, request, nonce }), topic, message])
   }
 
   #reply(node: string, reply: VolatileReply): void {
@@ -172,47 +166,34 @@ export class Volatile {
 
   #receive(reply: VolatileReply): void {
     const { asker, request } = reply
-    const waiting = this.#waiting.get(asker)?.get(request)
+    const waiting = this.#waiting.get(asker, request)
+    if (waiting === undefined) {
+      // Whoever sent it on has checked it. Any other reply comes too late, or from someone who was not asked.
+      if (reply.forwarded) this.#tell(asker, request, reply.message, reply.code, reply.error)
+      return
+    }
+    if (reply.nonce !== waiting.nonce) return
     if (reply.unseen) {
-      if (waiting === undefined) return
       const again = waiting.attempts < ATTEMPTS_MAX && this.#tryResponder(asker, request, waiting)
       if (!again) this.#finish(asker, request, null, 'NoResponders', `the responders to '${waiting.topic}' are gone`)
       return
     }
-    if (this.#options.session(asker) !== undefined) {
-      this.#finish(asker, request, reply.message, reply.code, reply.error)
-      return
-    }
+    this.#finish(asker, request, reply.message, reply.code, reply.error)
+    if (this.#options.session(asker) !== undefined) return
     // The asker has moved while it waited: its new node is told, once.
-    this.#waiting.get(asker)?.delete(request)
     const to = this.#options.machine.session(asker)?.attachment?.node
-    if (to !== undefined && to !== this.#options.node && !reply.forwarded)
-      this.#reply(to, { ...reply, forwarded: true })
+    if (to !== undefined && to !== this.#options.node) this.#reply(to, { ...reply, forwarded: true })
   }
 
   #finish(asker: number, request: number, message: Uint8Array | null, code?: ErrorCode, error?: string): void {
-    this.#waiting.get(asker)?.delete(request)
+    this.#waiting.delete(asker, request)
+    this.#tell(asker, request, message, code, error)
+  }
+
+  #tell(asker: number, request: number, message: Uint8Array | null, code?: ErrorCode, error?: string): void {
     const session = this.#options.session(asker)
     if (code === undefined) session?.replied([request, message])
     else session?.replied([request, null, code, error])
-  }
-
-  #of(asker: number): Map<number, Waiting> {
-    let requests = this.#waiting.get(asker)
-    if (requests === undefined) {
-      requests = new Map()
-      this.#waiting.set(asker, requests)
-    }
-    return requests
-  }
-
-  /** Forgets what nobody waits for any more: the asker's own timer has told its caller. */
-  #sweep(): void {
-    const nowMs = this.#options.clock.now()
-    for (const [asker, requests] of this.#waiting) {
-      for (const [request, { expiresMs }] of requests) if (expiresMs <= nowMs) requests.delete(request)
-      if (requests.size === 0) this.#waiting.delete(asker)
-    }
   }
 
   #schedule(): void {
@@ -224,29 +205,34 @@ export class Volatile {
       const repliesOut = this.#repliesOut
       this.#requestsOut = new Map()
       this.#repliesOut = new Map()
-      for (const [node, requests] of requestsOut) {
-        if (this.#options.sendRequests(node, requests)) continue
-        for (const { asker, request } of requests) this.#receive({ asker, request, message: null, unseen: true })
-      }
+      for (const [node, requests] of requestsOut) this.#sendRequests(node, requests)
       // Replies that find no way are lost, as volatile messages may be: the asker's deadline tells.
-      for (const [node, replies] of repliesOut) this.#options.sendReplies(node, replies)
+      for (const [node, replies] of repliesOut) {
+        for (const rows of inFrames(replies, replyBytes)) this.#options.sendReplies(node, rows)
+      }
     })
   }
+
+  #sendRequests(node: string, requests: readonly VolatileRequest[]): void {
+    for (const rows of inFrames(requests, requestBytes)) {
+      if (this.#options.sendRequests(node, rows)) continue
+      for (const { asker, request, nonce } of rows) {
+        this.#receive({ asker, request, nonce, message: null, unseen: true })
+      }
+    }
+  }
+}
+
+function requestBytes({ topic, message }: VolatileRequest): number {
+  return ROW_BYTES + topic.length + message.length
+}
+
+function replyBytes({ message, error }: VolatileReply): number {
+  return ROW_BYTES + (message?.length ?? 0) + (error?.length ?? 0)
 }
 
 function gather<T>(out: Map<string, T[]>, node: string, item: T): void {
   const items = out.get(node)
   if (items === undefined) out.set(node, [item])
   else items.push(item)
-}
-
-/** Opaque to clients: where the reply goes. */
-function writeToken(node: string, asker: number, request: number): string {
-  return `${asker}:${request}:${node}`
-}
-
-function readToken(token: string): { node: string; asker: number; request: number } | undefined {
-  const [asker, request, node] = token.split(':')
-  if (node === undefined) return undefined
-  return { node, asker: Number(asker), request: Number(request) }
 }

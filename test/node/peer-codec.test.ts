@@ -154,14 +154,14 @@ describe('messages between peers', () => {
 describe('volatile messages between nodes', () => {
   it('come out as they went in', () => {
     const requests = [
-      { asker: 2 ** 45, request: 1, responder: 7, topic: 'price.quote', message: Uint8Array.of(1) },
-      { asker: 5, request: 2, responder: 8, topic: 'a', message: new Uint8Array(0) },
+      { asker: 2 ** 45, request: 1, nonce: 2 ** 53 - 1, responder: 7, topic: 'price.quote', message: Uint8Array.of(1) },
+      { asker: 5, request: 2, nonce: 0, responder: 8, topic: 'a', message: new Uint8Array(0) },
     ]
     expect(plain(decodeRequests(encodeRequests(requests)))).toEqual(plain(requests))
     const replies: VolatileReply[] = [
-      { asker: 1, request: 2, message: Uint8Array.of(9), unseen: false, forwarded: true },
-      { asker: 1, request: 3, message: null, code: 'Remote', error: 'no', unseen: false, forwarded: false },
-      { asker: 1, request: 4, message: null, unseen: true, forwarded: false },
+      { asker: 1, request: 2, nonce: 7, message: Uint8Array.of(9), unseen: false, forwarded: true },
+      { asker: 1, request: 3, nonce: 8, message: null, code: 'Remote', error: 'no', unseen: false, forwarded: false },
+      { asker: 1, request: 4, nonce: 9, message: null, unseen: true, forwarded: false },
     ]
     expect(plain(decodeReplies(encodeReplies(replies)))).toEqual(plain(replies))
   })
