@@ -1,7 +1,7 @@
 /** Requests and queries under way: each gets one answer, or fails at its deadline. Requests of one turn travel in one frame. */
 import { MeshError } from '../wire/errors.ts'
 import { FrameKind } from '../wire/frame.ts'
-import { limits } from '../wire/limits.ts'
+import { inFrames } from '../wire/in-frames.ts'
 import {
   type Answer,
   encodeSessionFrame,
@@ -206,20 +206,4 @@ export class Requests {
     }
     return earliestMs
   }
-}
-
-/** Splits rows so that no frame is much above the target. */
-export function* inFrames<T>(rows: readonly T[], size: (row: T) => number): IterableIterator<readonly T[]> {
-  let first = 0
-  let bytes = 0
-  for (let i = 0; i < rows.length; i++) {
-    const more = size(rows[i]!)
-    if (i > first && bytes + more > limits.frameBytesTarget) {
-      yield rows.slice(first, i)
-      first = i
-      bytes = 0
-    }
-    bytes += more
-  }
-  if (first < rows.length) yield first === 0 ? rows : rows.slice(first)
 }
