@@ -55,7 +55,7 @@ export interface NodeOptions {
   readonly connectionsMax?: number
   /** Unsent bytes for one client, above which its consumers get nothing more until it reads. Default 16 MiB. */
   readonly clientBufferBytesMax?: number
-  /** Bytes of clients' frames that this node holds until they are applied; beyond it clients get `Overloaded`. Default 64 MiB. */
+  /** Bytes of clients' frames that this node holds until they are applied; beyond it clients are not read. Default 64 MiB. */
   readonly gatewayPendingBytesMax?: number
   /** Unsent bytes on one link to a peer, above which messages are dropped (Raft sends them again). Default 64 MiB. */
   readonly peerBufferBytesMax?: number
