@@ -1,6 +1,6 @@
 /**
  * Where deliveries find their messages: in the recent entries that Raft keeps in memory, else read back from the log, a few
- * reads at a time and with read-ahead, since a backlog is read in order (design idea 2: the log is the message store).
+ * reads at a time and with read-ahead, since a backlog is read in order (idea 2 of docs/ARCHITECTURE.md).
  *
  * Never: copies of bodies; what it gives are views of entries.
  */

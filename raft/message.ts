@@ -35,7 +35,7 @@ export interface VoteResponse extends Envelope {
   readonly type: 'voteResponse'
   readonly pre: boolean
   readonly granted: boolean
-  /** The voter's log end, which a damaged candidate must be level with (design §6). */
+  /** The voter's log end, which a damaged candidate must be level with. */
   readonly lastIndex: LogIndex
   readonly lastTerm: Term
 }

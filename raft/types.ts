@@ -47,7 +47,7 @@ export interface HardState {
   readonly commit: LogIndex
 }
 
-/** One Raft group: an instance of the whole state machine. Carried by every record and peer frame (§10 of the design). */
+/** One Raft group: an instance of the whole state machine. Carried by every record and peer frame. */
 export interface GroupId {
   readonly id: number
   /** Rises when a group of the same id is made anew, so that records of the two never mix (trap 27). */

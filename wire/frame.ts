@@ -3,7 +3,7 @@
  * same layouts as pictures. All numbers are little-endian; f64 holds integers below 2^53.
  *
  * A *log frame* (publish, settle, control) becomes part of a log entry as it is: gateway and leader pass its bytes on
- * undecoded (design §4, idea 1). All other frames go no further than the node at the other end of the socket.
+ * undecoded (docs/ARCHITECTURE.md, idea 1). All other frames go no further than the node at the other end of the socket.
  */
 
 /** Version of the client protocol; the first thing that hello and welcome say. */

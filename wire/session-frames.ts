@@ -20,7 +20,7 @@ export interface Hello {
   readonly token?: string
   /** The session to go on with; absent: a new one. */
   readonly session?: number
-  /** Rises with each connection that the client opens for the session, whichever node it is to (design §8). */
+  /** Rises with each connection that the client opens for the session, whichever node it is to. */
   readonly connection: number
   /** Deliveries without a confirmed settle: they stay open. All others return to their queues. */
   readonly held?: readonly HeldDeliveries[]

@@ -1,6 +1,6 @@
 /**
  * The clients' door of a node: greets sockets on /client, attaches their sessions through the log, performs the effects of
- * the sessions whose sockets it holds (design idea 4), detaches them when a socket closes.
+ * the sessions whose sockets it holds (idea 4 of docs/ARCHITECTURE.md), detaches them when a socket closes.
  *
  * A socket closes for its own faults alone: bad input gets a coded fault frame and harms nobody else.
  */

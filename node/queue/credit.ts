@@ -1,6 +1,6 @@
 /**
  * Who gets which message: the consumers of a queue that have credit take turns, in a ring, so that a message costs the same
- * beside ten thousand idle consumers as beside one. Assignment is part of the state (design §4, idea 3): a delivery costs no entry.
+ * beside ten thousand idle consumers as beside one. Assignment is part of the state (docs/ARCHITECTURE.md, idea 3): a delivery costs no entry.
  *
  * Never: a message for a consumer whose session is not attached, or while returns to the queue are pending, since the messages
  * that come back have older places.

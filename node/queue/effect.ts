@@ -1,6 +1,6 @@
 /**
  * What an applied entry asks the nodes to do: values, computed alike on every replica. Each replica performs those of
- * the sessions that are attached to it and ignores the rest (design §4, idea 4). An effect may be performed twice or, when a
+ * the sessions that are attached to it and ignores the rest (docs/ARCHITECTURE.md, idea 4). An effect may be performed twice or, when a
  * node dies, never: whoever receives it can tell (sequences, delivery numbers, epochs).
  *
  * Never: functions, bodies, references into the machine's state.

@@ -1,6 +1,6 @@
 /**
  * The data of one command entry: a header with the leader's stamps, the ends of the frames, the frames as they came from their
- * clients (design §4, idea 1).
+ * clients (docs/ARCHITECTURE.md, idea 1).
  *
  *     0 u8 version   1 u8 0   2 u16 frames   4 u32 0   8 f64 timeMs   16 f64 wallMs   24 u32[frames] end of each frame | frames
  *

@@ -1,5 +1,5 @@
 /**
- * Sessions and where they are attached (design §7, §8): a session is minted by the log, attached to one boot of one node at a time
+ * Sessions and where they are attached: a session is minted by the log, attached to one boot of one node at a time
  * under an epoch that rises with each attachment, and lives on without a socket until its lease is over.
  *
  * A boot that is over voids its attachments in the same entry (`BootState.voidBelow`), however many there are; telling the
