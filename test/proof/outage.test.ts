@@ -101,7 +101,8 @@ it('waits without a majority, then says NoQuorum with the right outcome, and goe
 
   others[0]!.start()
   await waiting
-  await brief.publish('outage.after', 'after')
+  // With time for the pause that it may be in between two attempts to connect.
+  await brief.publish('outage.after', 'after', { timeoutMs: 30_000 })
 
   const bodies: unknown[] = []
   await patient.subscribe('outage.#', ({ body }) => void bodies.push(body), { queue: 'all' })
