@@ -1,9 +1,9 @@
-/** A consumer's messages as it holds them: each is settled when the test says so. */
+/** Handlers that finish when the test says so. */
 import type { Message } from '../../client/index.ts'
 
 export class Held {
   readonly messages: Message[] = []
-  readonly #finishes: ((error?: Error) => void)[] = []
+  readonly #finishes: ((error?: unknown) => void)[] = []
 
   readonly handler = (message: Message): Promise<void> =>
     new Promise((resolve, reject) => {
@@ -20,7 +20,7 @@ export class Held {
     return this.messages.map(({ body, attempt }) => `${body} ${attempt}`)
   }
 
-  finish(i: number, error?: Error): void {
+  finish(i: number, error?: unknown): void {
     this.#finishes[i]!(error)
   }
 }

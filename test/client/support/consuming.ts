@@ -1,27 +1,8 @@
 /** A client with one subscription on a scripted node, and handlers in the test's hands. */
-import type { Message, SubscribeOptions, Subscription } from '../../../client/index.ts'
+import type { SubscribeOptions, Subscription } from '../../../client/index.ts'
+import { Held } from '../../support/held.ts'
 import { connected, lose, reopen, type Scene } from './scene.ts'
 import type { ScriptedNode } from './scripted-node.ts'
-
-/** Handlers that finish when the test says so. */
-export class Held {
-  readonly messages: Message[] = []
-  readonly #finishes: ((error?: unknown) => void)[] = []
-
-  readonly handler = (message: Message): Promise<void> =>
-    new Promise((resolve, reject) => {
-      this.messages.push(message)
-      this.#finishes.push((error) => (error === undefined ? resolve() : reject(error)))
-    })
-
-  get bodies(): unknown[] {
-    return this.messages.map(({ body }) => body)
-  }
-
-  finish(i: number, error?: unknown): void {
-    this.#finishes[i]!(error)
-  }
-}
 
 export interface ConsumerScene extends Scene {
   readonly held: Held
