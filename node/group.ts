@@ -31,7 +31,7 @@ export interface GroupOptions {
   readonly wallNow: () => number
   readonly mintClusterId: () => string
   readonly sendRaft: (message: Message) => void
-  readonly forward: (leader: string, frame: Uint8Array) => boolean
+  readonly forward: (leader: string, frame: Uint8Array) => void
   readonly connected: (node: string) => boolean
   readonly onEffect: (effect: Effect) => void
   /** The router holds as much as it may (true), or has room again (false). */
@@ -137,10 +137,9 @@ export class Group {
     if (peer === this.#role.leader) this.router.lead(peer)
   }
 
-  #send(leader: string, frame: Uint8Array): boolean {
-    if (leader !== this.#options.boot.node) return this.#options.forward(leader, frame)
-    this.#proposer.push(frame)
-    return true
+  #send(leader: string, frame: Uint8Array): void {
+    if (leader === this.#options.boot.node) this.#proposer.push(frame)
+    else this.#options.forward(leader, frame)
   }
 
   #apply(entry: Entry): void {

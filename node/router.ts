@@ -14,8 +14,8 @@ import { Stall } from './stall.ts'
 
 export interface RouterOptions {
   readonly pendingBytesMax: number
-  /** Sends one frame to the leader: to this node's proposer or over the mesh. False: there is no way now. */
-  readonly send: (leader: string, frame: Uint8Array) => boolean
+  /** Sends one frame to the leader, to this node's proposer or over the mesh, if there is a way now. */
+  readonly send: (leader: string, frame: Uint8Array) => void
   /** Pending bytes went above the bound (true) or fell to half of it (false). */
   readonly onFull: (full: boolean) => void
 }

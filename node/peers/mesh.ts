@@ -116,9 +116,9 @@ export class Mesh {
     link.write((writer) => writeRaftMessage(writer, this.#options.group, message))
   }
 
-  /** A log frame for the leader. False: there is no way now; `onRoute` will tell of one. */
-  forward(to: string, frame: Uint8Array): boolean {
-    return this.#sendBulk(to, ParcelKind.forward, frame)
+  /** A log frame for the leader. Dropped when there is no way now; `onRoute` will tell of one. */
+  forward(to: string, frame: Uint8Array): void {
+    this.#sendBulk(to, ParcelKind.forward, frame)
   }
 
   sendRequests(to: string, requests: readonly VolatileRequest[]): boolean {

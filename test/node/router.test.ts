@@ -16,10 +16,7 @@ describe('the router', () => {
     full = []
     router = new Router({
       pendingBytesMax: 10,
-      send: (leader, bytes) => {
-        sent.push(`${leader} ${text(bytes)}`)
-        return true
-      },
+      send: (leader, bytes) => void sent.push(`${leader} ${text(bytes)}`),
       onFull: (now) => full.push(now),
     })
     router.open(1, 10)
