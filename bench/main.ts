@@ -10,6 +10,7 @@ import { formatRuns } from './figures.ts'
 import { type BenchOptions, parseBenchOptions, type WorkloadName } from './options.ts'
 import { loadSdk } from './roles/role.ts'
 import { describeMachine, requireRealDisk } from './system.ts'
+import { backlogWorkload } from './workloads/backlog.ts'
 import { consumeWorkload } from './workloads/consume.ts'
 import { failoverWorkload } from './workloads/failover.ts'
 import { publishWorkload } from './workloads/publish.ts'
@@ -38,6 +39,8 @@ function rowsOf(workload: WorkloadName, { sizes }: BenchOptions): RowRun[] {
       )
     case 'W6':
       return [failoverWorkload]
+    case 'W7':
+      return sizes.map((size) => (bench) => backlogWorkload(bench, size))
   }
 }
 

@@ -1,7 +1,7 @@
 /** The benchmark's command line. */
 import { parseArgs } from 'node:util'
 
-export const workloadNames = ['W1', 'W2', 'W3', 'W4', 'W5', 'W6'] as const
+export const workloadNames = ['W1', 'W2', 'W3', 'W4', 'W5', 'W6', 'W7'] as const
 export type WorkloadName = (typeof workloadNames)[number]
 
 export interface BenchOptions {
@@ -25,6 +25,8 @@ export interface BenchOptions {
   readonly profile: readonly string[]
   /** W6: how long it publishes on after the kill, seconds. */
   readonly afterSeconds: number
+  /** W7: messages that nobody consumes. */
+  readonly backlog: number
   readonly jsonFile: string | undefined
 }
 
@@ -34,6 +36,7 @@ const usage = `npm run bench [-- W1,W2,… [options]]    (default: all of ${work
   --prefetch=2000   of consumers              --on=leader   or follower: where clients connect
   --dir=data/bench  on a real disk            --port=17101  first of three
   --after=12        W6: seconds after the kill
+  --backlog=1000000 W7: messages in the queue that nobody consumes
   --profile=n1,publisher   nodes and roles to run under --cpu-prof (files in DIR/profiles)
   --json=FILE       every run's figures`
 
@@ -48,6 +51,7 @@ const definitions = {
   on: { type: 'string', default: 'leader' },
   profile: { type: 'string', default: '' },
   after: { type: 'string', default: '12' },
+  backlog: { type: 'string', default: '1000000' },
   json: { type: 'string' },
   help: { type: 'boolean', default: false },
 } as const
@@ -72,6 +76,7 @@ export function parseBenchOptions(args: readonly string[], defaultDirectory: str
     on: values.on,
     profile: split(values.profile),
     afterSeconds: positive('after', values.after),
+    backlog: positive('backlog', values.backlog),
     jsonFile: values.json,
   }
 }

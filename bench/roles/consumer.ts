@@ -16,14 +16,20 @@ export interface ConsumerResult {
   /** Everything received is acknowledged, confirmed by the cluster. */
   readonly endedMs: number
   readonly duplicates: number
+  /** Messages that came after one that was published later. */
+  readonly outOfOrder: number
+  /** Before it subscribed: a queue that is not empty delivers from then on. */
+  readonly startedMs: number
   readonly cpuSeconds: number
 }
 
 export async function consumer(params: ConsumerParams, control: RoleControl): Promise<ConsumerResult> {
   const { connect } = await loadSdk()
+  const startedMs = wallMs()
   const clients: Client[] = []
   const complete: Promise<void>[] = []
   let duplicates = 0
+  let outOfOrder = 0
   for (const queue of params.queues) {
     const client = await connect({ servers: params.server })
     clients.push(client)
@@ -31,12 +37,15 @@ export async function consumer(params: ConsumerParams, control: RoleControl): Pr
       new Promise((resolve, reject) => {
         const seen = new Uint8Array(params.messages)
         let distinct = 0
+        let last = -1
         const count = (message: { body: unknown }) => {
           const id = bodyId(message.body)
           if (seen[id] === 1) {
             duplicates += 1
             return
           }
+          if (id < last) outOfOrder += 1
+          last = id
           seen[id] = 1
           distinct += 1
           if (distinct === params.messages) resolve()
@@ -51,5 +60,5 @@ export async function consumer(params: ConsumerParams, control: RoleControl): Pr
   const cpu = process.cpuUsage()
   await Promise.all(complete)
   await Promise.all(clients.map((client) => client.drain()))
-  return { endedMs: wallMs(), duplicates, cpuSeconds: cpuSince(cpu) }
+  return { endedMs: wallMs(), duplicates, outOfOrder, startedMs, cpuSeconds: cpuSince(cpu) }
 }

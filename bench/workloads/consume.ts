@@ -23,7 +23,8 @@ export async function consumeWorkload(bench: Bench, name: 'W2' | 'W3', size: num
   return { name: `${name} ${size} B, ${window} in flight`, runs, problems: bench.problems.splice(0) }
 }
 
-async function consumeOnce(bench: Bench, size: number, queueCount: number, messages: number) {
+/** One run: so many messages through so many queues of their own. */
+export async function consumeOnce(bench: Bench, size: number, queueCount: number, messages: number) {
   const { window, prefetch, seconds } = bench.options
   const { topic, queues } = await bench.declareQueues(queueCount)
   const server = await bench.cluster.clientUrl()
@@ -38,6 +39,7 @@ async function consumeOnce(bench: Bench, size: number, queueCount: number, messa
   const [published, consumed] = measured.result
   if (published.errors > 0) bench.problem(`${published.errors} publishes failed: ${published.lastError}`)
   if (consumed.duplicates > 0) bench.problem(`${consumed.duplicates} duplicate deliveries`)
+  if (consumed.outOfOrder > 0) bench.problem(`${consumed.outOfOrder} deliveries out of order`)
   for (const queue of queues) {
     const left = await bench.messagesIn(queue)
     if (left > 0) bench.problem(`${queue} still holds ${left} messages`)
