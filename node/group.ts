@@ -15,6 +15,7 @@ import {
   RaftDriver,
   type RoleChange,
 } from '../raft/index.ts'
+import { every } from './clock.ts'
 import type { NodeConfig } from './config.ts'
 import { NodeWatch } from './node-watch.ts'
 import { Proposer } from './proposer.ts'
@@ -29,6 +30,8 @@ export interface GroupOptions {
   readonly storage: LogStorage
   readonly clock: Clock
   readonly wallNow: () => number
+  /** In [0, 1). */
+  readonly random: () => number
   readonly mintClusterId: () => string
   readonly sendRaft: (message: Message) => void
   readonly forward: (leader: string, frame: Uint8Array) => void
@@ -55,7 +58,7 @@ export class Group {
   readonly #options: GroupOptions
   readonly #proposer: Proposer
   readonly #watch: NodeWatch
-  readonly #stallCheck: NodeJS.Timeout
+  readonly #endStallChecks: () => void
   #role: RoleChange = { role: 'follower', term: 0, leader: undefined, established: false }
   #registered = false
   #started = false
@@ -90,7 +93,7 @@ export class Group {
       storage: options.storage,
       transport: { send: options.sendRaft },
       clock,
-      random: Math.random,
+      random: options.random,
       mintClusterId: options.mintClusterId,
       tickMs: config.tickMs,
       tuning: {
@@ -101,7 +104,7 @@ export class Group {
       machine: { apply: (entry) => this.#apply(entry), onRoleChange: (change) => this.#changeRole(change) },
       onFatal: options.onFatal,
     })
-    this.#stallCheck = setInterval(() => this.router.resendStalled(), STALL_CHECK_MS)
+    this.#endStallChecks = every(clock, STALL_CHECK_MS, () => this.router.resendStalled())
   }
 
   get role(): RoleChange {
@@ -121,7 +124,7 @@ export class Group {
   }
 
   stop(): void {
-    clearInterval(this.#stallCheck)
+    this.#endStallChecks()
     this.#watch.stop()
     this.#proposer.end()
     this.driver.stop()

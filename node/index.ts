@@ -6,6 +6,7 @@ import { connectWith } from '../client/index.ts'
 import type { OpenSocket } from '../client/socket.ts'
 import { formatHostPort } from './address.ts'
 import type { NodeStatus } from './admin/index.ts'
+import { systemClock } from './clock.ts'
 import type { NodeOptions } from './config.ts'
 import { LocalSocket } from './local-socket.ts'
 import { Node } from './server.ts'
@@ -62,7 +63,7 @@ function localDoor(node: Node): OpenSocket {
     const [own, nodes] = LocalSocket.pair()
     own.receive = (frame) => handlers.onFrame(frame)
     own.onClose(() => handlers.onClose('the node closed the socket'))
-    setImmediate(() => {
+    systemClock.defer(() => {
       if (!own.open) return
       handlers.onOpen()
       node.adopt(nodes)

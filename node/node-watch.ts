@@ -4,6 +4,7 @@
  * watches anew.
  */
 import type { Clock } from '../raft/index.ts'
+import { every } from './clock.ts'
 import type { Boot, Machine } from './queue/index.ts'
 
 export interface NodeWatchOptions {
@@ -21,7 +22,7 @@ export class NodeWatch {
   readonly #options: NodeWatchOptions
   /** Since when a node is out of reach, monotonic milliseconds. */
   readonly #missing = new Map<string, number>()
-  #timer: NodeJS.Timeout | undefined
+  #cancelLooks: (() => void) | undefined
 
   constructor(options: NodeWatchOptions) {
     this.#options = options
@@ -29,11 +30,12 @@ export class NodeWatch {
 
   start(): void {
     this.stop()
-    this.#timer = setInterval(() => this.#look(), Math.max(1, this.#options.graceMs / LOOKS_PER_GRACE))
+    const { clock, graceMs } = this.#options
+    this.#cancelLooks = every(clock, Math.max(1, graceMs / LOOKS_PER_GRACE), () => this.#look())
   }
 
   stop(): void {
-    clearInterval(this.#timer)
+    this.#cancelLooks?.()
     this.#missing.clear()
   }
 

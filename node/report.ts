@@ -6,7 +6,7 @@ import type { AdminSource, MetricsSnapshot, NodeStatus, QueueMetrics, Verdict } 
 import type { NodeConfig } from './config.ts'
 import type { Gateway } from './gateway/gateway.ts'
 import type { Group } from './group.ts'
-import type { Mesh } from './peers/mesh.ts'
+import type { MeshPort } from './peers/mesh-port.ts'
 import type { Boot } from './queue/index.ts'
 import { packageVersion } from './version.ts'
 
@@ -17,7 +17,7 @@ export interface ReportOptions {
   readonly groupId: GroupId
   readonly group: Group
   readonly gateway: Gateway
-  readonly mesh: Mesh
+  readonly mesh: MeshPort
   /** Why the node has stopped itself, if it has. */
   readonly failure: () => Error | undefined
 }

@@ -10,6 +10,7 @@ import { inFrames } from '../wire/in-frames.ts'
 import { limits } from '../wire/limits.ts'
 import { topicProblem } from '../wire/names.ts'
 import type { ReplyItem, RequestItem } from '../wire/session-frames.ts'
+import { every } from './clock.ts'
 import type { ClientSession } from './gateway/client-session.ts'
 import { Nonces } from './gateway/nonces.ts'
 import { readToken, writeToken } from './gateway/request-token.ts'
@@ -47,15 +48,16 @@ export class Volatile {
   #requestsOut = new Map<string, VolatileRequest[]>()
   #repliesOut = new Map<string, VolatileReply[]>()
   #scheduled = false
-  readonly #sweeper: NodeJS.Timeout
+  readonly #endSweeps: () => void
 
   constructor(options: VolatileOptions) {
     this.#options = options
-    this.#sweeper = setInterval(() => this.#waiting.sweep(options.clock.now()), SWEEP_MS)
+    const { clock } = options
+    this.#endSweeps = every(clock, SWEEP_MS, () => this.#waiting.sweep(clock.now()))
   }
 
   stop(): void {
-    clearInterval(this.#sweeper)
+    this.#endSweeps()
   }
 
   /** Requests of a client of this node. */

@@ -4,7 +4,7 @@
  *
  * Never: bodies, decisions about queues (the machine's).
  */
-import { InvariantError } from '../../raft/index.ts'
+import { type Clock, InvariantError } from '../../raft/index.ts'
 import { MeshError } from '../../wire/errors.ts'
 import { FrameKind, LOG_FRAME_VERSION, LOG_HEADER_BYTES, logHeader, viewOf } from '../../wire/frame.ts'
 import { inFrames } from '../../wire/in-frames.ts'
@@ -40,6 +40,7 @@ export interface SessionHandlers {
 }
 
 export interface SessionOptions {
+  readonly clock: Clock
   readonly group: number
   readonly bufferBytesMax: number
   readonly router: Router
@@ -50,7 +51,7 @@ export interface SessionOptions {
 export class ClientSession {
   readonly attachment: Attachment
   readonly socket: FrameSocket
-  readonly queries = new QueryTurns()
+  readonly queries: QueryTurns
   readonly #options: SessionOptions
   readonly #pump: DeliveryPump
   /** Last sequence that came in order, over all connections of the session. */
@@ -65,6 +66,7 @@ export class ClientSession {
     this.socket = socket
     this.#options = options
     this.#lastSequence = lastSequence
+    this.queries = new QueryTurns(options.clock)
     this.#pump = new DeliveryPump(options.group, socket, options.bodies, options.bufferBytesMax)
   }
 

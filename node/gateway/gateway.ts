@@ -1,28 +1,22 @@
 /**
- * The clients' door of a node: greets sockets on /client, attaches their sessions through the log, performs the effects of
+ * What a node does for its clients: greets their sockets, attaches their sessions through the log, performs the effects of
  * the sessions whose sockets it holds (idea 4 of docs/ARCHITECTURE.md), detaches them when a socket closes.
  *
  * A socket closes for its own faults alone: bad input gets a coded fault frame and harms nobody else.
+ *
+ * Never: HTTP or WebSockets (client-door.ts).
  */
-import type { IncomingMessage } from 'node:http'
-import { Socket as NetSocket } from 'node:net'
-import type { Duplex } from 'node:stream'
-import { WebSocketServer } from 'ws'
 import { type ErrorCode, MeshError } from '../../wire/errors.ts'
 import { FrameKind, PROTOCOL_VERSION } from '../../wire/frame.ts'
-import { limits } from '../../wire/limits.ts'
 import { encodeSessionFrame, type Hello } from '../../wire/session-frames.ts'
-import { isLoopbackHost } from '../address.ts'
+import { every } from '../clock.ts'
 import type { NodeConfig } from '../config.ts'
 import type { Boot, Effect } from '../queue/index.ts'
 import { encodeNodeCommand } from '../queue/index.ts'
 import type { Router } from '../router.ts'
-import { type FrameSocket, refuseUpgrade, WebFrameSocket } from '../socket.ts'
+import type { FrameSocket } from '../socket.ts'
 import { ClientSession, type SessionOptions } from './client-session.ts'
 import { readHello } from './hello.ts'
-
-/** Beside the largest log frame a client sends nothing larger: a full message with its envelope. */
-const CLIENT_FRAME_BYTES_MAX = limits.frameBytesMax + 64 * 1024
 
 export interface GatewayOptions extends Omit<SessionOptions, 'bufferBytesMax'> {
   readonly config: NodeConfig
@@ -38,15 +32,10 @@ interface Greeting {
 
 export class Gateway {
   readonly #options: GatewayOptions
-  readonly #server = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload: CLIENT_FRAME_BYTES_MAX,
-  })
   readonly #sockets = new Set<FrameSocket>()
   readonly #sessions = new Map<number, ClientSession>()
   readonly #greetings = new Map<number, Greeting>()
-  readonly #heartbeats: NodeJS.Timeout
+  readonly #endHeartbeats: () => void
   #nonces = 0
   #full = false
   /** Why nobody is let in now; undefined: the door is open. */
@@ -54,7 +43,7 @@ export class Gateway {
 
   constructor(options: GatewayOptions) {
     this.#options = options
-    this.#heartbeats = setInterval(() => this.#heartbeat(), options.config.clientHeartbeatMs)
+    this.#endHeartbeats = every(options.clock, options.config.clientHeartbeatMs, () => this.#heartbeat())
   }
 
   /** Sockets of clients, attached or not. */
@@ -71,22 +60,14 @@ export class Gateway {
     return this.#sessions.get(id)
   }
 
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { config } = this.#options
-    const { origin } = request.headers
-    if (origin !== undefined && !isAllowedOrigin(origin, config.origins)) return refuseUpgrade(socket, '403 Forbidden')
-    if (this.#sockets.size >= config.connectionsMax) return refuseUpgrade(socket, '503 Service Unavailable')
-    if (!(socket instanceof NetSocket)) return refuseUpgrade(socket, '400 Bad Request')
-    this.#server.handleUpgrade(request, socket, head, (accepted) => this.adopt(new WebFrameSocket(accepted, socket)))
-  }
-
   /** A socket of a client that has just opened: waits for its hello. */
   adopt(socket: FrameSocket): void {
-    const { config } = this.#options
+    const { clock, config } = this.#options
     this.#sockets.add(socket)
-    const timer = setTimeout(() => fault(socket, 'Timeout', 'no hello came'), config.handshakeTimeoutMs)
+    const tooLate = () => fault(socket, 'Timeout', 'no hello came')
+    const cancelTimer = clock.setTimer(config.handshakeTimeoutMs, tooLate)
     socket.onClose(() => {
-      clearTimeout(timer)
+      cancelTimer()
       this.#sockets.delete(socket)
     })
     socket.fail = (error) => {
@@ -95,7 +76,7 @@ export class Gateway {
     }
     socket.receive = (frame) => {
       const hello = readHello(frame, config.tokens)
-      clearTimeout(timer)
+      cancelTimer()
       socket.watch(3 * config.clientHeartbeatMs)
       socket.receive = () => {
         throw new MeshError('Protocol', 'nothing may follow hello before welcome')
@@ -119,7 +100,7 @@ export class Gateway {
 
   /** After `shut`: resolves when every socket is closed, in an orderly way or, after a moment, at once. */
   async stop(): Promise<void> {
-    clearInterval(this.#heartbeats)
+    this.#endHeartbeats()
     await Promise.all([...this.#sockets].map((socket) => new Promise<void>((closed) => socket.onClose(closed))))
   }
 
@@ -253,10 +234,4 @@ function fault(socket: FrameSocket, code: ErrorCode, message: string): void {
   socket.receive = () => {}
   socket.send(encodeSessionFrame(FrameKind.fault, { code, message }))
   socket.close(code === 'Protocol' ? 1002 : 1008, code)
-}
-
-/** Any web page can open a socket to a server on loopback, so a page must come from loopback or be listed. */
-function isAllowedOrigin(origin: string, allowed: readonly string[]): boolean {
-  if (allowed.includes(origin)) return true
-  return URL.canParse(origin) && isLoopbackHost(new URL(origin).hostname)
 }

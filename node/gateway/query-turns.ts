@@ -2,6 +2,7 @@
  * When the questions of one session are worked out: a few in each turn of the event loop, so that no client's questions hold up
  * the node's other work, and no more waiting than a bound.
  */
+import type { Clock } from '../../raft/index.ts'
 import { limits } from '../../wire/limits.ts'
 
 /** Questions of one session that wait for an answer at a time; more are refused as Overloaded. */
@@ -15,9 +16,14 @@ const ANSWER_BYTES_PER_TURN = limits.frameBytesTarget
 export type Answering = () => number
 
 export class QueryTurns {
+  readonly #clock: Clock
   readonly #ready: Answering[] = []
   #open = 0
   #scheduled = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   /** A question has come. False: there are too many, and this one is not taken. */
   take(): boolean {
@@ -35,7 +41,7 @@ export class QueryTurns {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    setImmediate(() => this.#run())
+    this.#clock.defer(() => this.#run())
   }
 
   #run(): void {

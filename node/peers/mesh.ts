@@ -16,6 +16,7 @@ import type { PeerIdentity } from './handshake.ts'
 import type { Link } from './link.ts'
 import { Listener } from './listener.ts'
 import type { MeshOptions } from './mesh-options.ts'
+import type { MeshHandlers, MeshPort } from './mesh-port.ts'
 import { ParcelKind, readParcels } from './parcel.ts'
 import { readRaftMessage, writeRaftMessage } from './raft-codec.ts'
 import {
@@ -26,19 +27,6 @@ import {
   type VolatileReply,
   type VolatileRequest,
 } from './volatile-codec.ts'
-
-export interface MeshHandlers {
-  onRaft(message: Message): void
-  onForward(from: string, frame: Uint8Array): void
-  onRequests(from: string, requests: VolatileRequest[]): void
-  onReplies(from: string, replies: VolatileReply[]): void
-  /** The path of bulk to this peer is new: what was sent on the former one may be lost. */
-  onRoute(peer: string): void
-  /** No link to the peer is left. */
-  onLost(peer: string): void
-  /** `down`: its process is gone, as far as a refused redial can tell. Taken back when it answers again. */
-  onEvidence(peer: string, down: boolean): void
-}
 
 interface Peer {
   readonly id: string
@@ -59,7 +47,7 @@ const CONTROL = new Set<Message['type']>([
   'readResponse',
 ])
 
-export class Mesh {
+export class Mesh implements MeshPort {
   readonly #options: MeshOptions
   readonly #handlers: MeshHandlers
   readonly #peers = new Map<string, Peer>()
@@ -101,7 +89,6 @@ export class Mesh {
     return (dialed ?? accepted) !== undefined
   }
 
-  /** Whether the peer's process is known to be gone. */
   down(peer: string): boolean {
     return this.#peers.get(peer)?.down === true
   }
@@ -116,7 +103,6 @@ export class Mesh {
     link.write((writer) => writeRaftMessage(writer, this.#options.group, message))
   }
 
-  /** A log frame for the leader. Dropped when there is no way now; `onRoute` will tell of one. */
   forward(to: string, frame: Uint8Array): void {
     this.#sendBulk(to, ParcelKind.forward, frame)
   }

@@ -1,5 +1,6 @@
 /** A client's session over a socket whose other end is the test: what the node sent is at hand, and is read when the test says so. */
 import { Bodies } from '../../node/bodies.ts'
+import { systemClock } from '../../node/clock.ts'
 import { ClientSession, type SessionHandlers } from '../../node/gateway/client-session.ts'
 import type { Attachment } from '../../node/queue/index.ts'
 import { Router } from '../../node/router.ts'
@@ -61,6 +62,7 @@ export function sessionOn(
     throw error
   }
   return new ClientSession({ session, node, bootId: 1, epoch: 1 }, 0, socket, {
+    clock: systemClock,
     group: 0,
     bufferBytesMax,
     router: new Router({ pendingBytesMax: 1_000_000, send: () => true, onFull: () => {} }),

@@ -61,7 +61,11 @@ export const areas: readonly Area[] = [
     name: 'gateway',
     holds: ['node/gateway', 'node/volatile.ts'],
     may: ['raft', 'wire', 'queue', 'basics', 'socket', 'group', 'peers'],
-    packages: { node: ['node'], ws: ['node'], zod: ['node'] },
+    packages: {
+      node: ['node/gateway/client-door.ts', 'node/gateway/hello.ts', 'node/gateway/nonces.ts'],
+      ws: ['node/gateway/client-door.ts'],
+      zod: ['node'],
+    },
   },
   {
     name: 'admin',
@@ -71,9 +75,14 @@ export const areas: readonly Area[] = [
     door: 'node/admin/index.ts',
   },
   {
+    name: 'core',
+    holds: ['node/core.ts', 'node/report.ts'],
+    may: ['raft', 'wire', 'queue', 'basics', 'socket', 'storage', 'peers', 'group', 'gateway', 'admin'],
+  },
+  {
     name: 'server',
     holds: ['node'],
-    may: ['raft', 'wire', 'client', 'queue', 'basics', 'socket', 'storage', 'peers', 'group', 'gateway', 'admin'],
+    may: ['raft', 'wire', 'client', 'basics', 'socket', 'storage', 'peers', 'gateway', 'admin', 'core'],
     packages: { node: ['node'], nanoid: ['node/server.ts'] },
     door: 'node/index.ts',
   },

@@ -1,0 +1,36 @@
+/**
+ * The mesh as the rest of a node sees it, and what the mesh tells the node; the simulator has a mesh of its own behind it.
+ *
+ * Never: implementations (mesh.ts).
+ */
+import type { Message } from '../../raft/index.ts'
+import type { VolatileReply, VolatileRequest } from './volatile-codec.ts'
+
+export interface MeshPort {
+  start(): void
+  stop(): void
+  /** A link to the peer is open. */
+  connected(peer: string): boolean
+  /** Whether the peer's process is known to be gone. */
+  down(peer: string): boolean
+  /** Dropped when there is no way now. */
+  sendRaft(message: Message): void
+  /** A log frame for the leader. Dropped when there is no way now; `onRoute` will tell of one. */
+  forward(to: string, frame: Uint8Array): void
+  /** False: there is no way to the node. */
+  sendRequests(to: string, requests: readonly VolatileRequest[]): boolean
+  sendReplies(to: string, replies: readonly VolatileReply[]): boolean
+}
+
+export interface MeshHandlers {
+  onRaft(message: Message): void
+  onForward(from: string, frame: Uint8Array): void
+  onRequests(from: string, requests: VolatileRequest[]): void
+  onReplies(from: string, replies: VolatileReply[]): void
+  /** The path of bulk to this peer is new: what was sent on the former one may be lost. */
+  onRoute(peer: string): void
+  /** No link to the peer is left. */
+  onLost(peer: string): void
+  /** `down`: its process is gone, as far as a refused redial can tell. Taken back when it answers again. */
+  onEvidence(peer: string, down: boolean): void
+}
