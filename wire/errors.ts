@@ -33,6 +33,11 @@ export const errorKinds = {
   NoResponders: { meaning: 'nobody responds to this topic', retryable: true, outcome: 'not-applied' },
   Timeout: { meaning: 'no answer before the deadline', retryable: true, outcome: 'unknown' },
   Connection: { meaning: 'no node could be reached, or the connection was lost', retryable: true, outcome: 'unknown' },
+  Draining: {
+    meaning: 'the node is about to stop and takes no new clients; another one serves',
+    retryable: true,
+    outcome: 'not-applied',
+  },
   SessionLost: { meaning: 'the session expired or never existed here', retryable: false, outcome: 'unknown' },
   LeaseLost: { meaning: 'the delivery is no longer open for this consumer', retryable: false, outcome: 'unknown' },
   Cancelled: { meaning: 'the consumer was ended by the cluster', retryable: false, outcome: 'not-applied' },

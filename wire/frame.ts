@@ -22,6 +22,7 @@ export const FrameKind = {
   request: 33,
   reply: 34,
   query: 35,
+  leave: 36,
   // node → client
   welcome: 64,
   confirm: 65,
@@ -33,6 +34,9 @@ export const FrameKind = {
   answer: 71,
   cancelled: 73,
   fault: 74,
+  goodbye: 75,
+  parted: 76,
+  resumed: 77,
   // both ways
   heartbeat: 96,
 } as const

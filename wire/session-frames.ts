@@ -1,6 +1,6 @@
 /**
- * The frames that end at the node at the other end of the socket: `u8 kind` and one MessagePack value, but for confirm and
- * heartbeat, which are fixed. Publish, settle, control and deliver frames have files of their own.
+ * The frames that end at the node at the other end of the socket: `u8 kind` and one MessagePack value, but for confirm,
+ * parted and heartbeat, which are fixed. Publish, settle, control and deliver frames have files of their own.
  */
 import type { ErrorCode } from './errors.ts'
 import { FrameKind, viewOf } from './frame.ts'
@@ -90,6 +90,24 @@ export interface CancelledNotice {
   readonly reason: string
 }
 
+/** The node is about to stop: the client should attach elsewhere, while this socket still serves. */
+export interface Goodbye {
+  /** Until the node closes the socket, milliseconds. */
+  readonly graceMs: number
+}
+
+/**
+ * Asks the node to say `parted` once it has taken in all that came before. After it a client that moves sends no more on this
+ * socket; what comes for it is still given to it here until it is attached elsewhere.
+ */
+export interface Leave {
+  /** The client has nowhere to go and will be away for a while: no more requests are to be handed to it. */
+  readonly ends: boolean
+}
+
+/** After the node's replica has jumped (a checkpoint was installed): the attachment as it is now. */
+export type Resumed = Pick<Welcome, 'lastSequence' | 'outcomes' | 'consumers'>
+
 /** Last frame before the node closes the socket. */
 export interface Fault {
   readonly code: ErrorCode
@@ -102,6 +120,7 @@ export interface SessionFrames {
   [FrameKind.request]: readonly RequestItem[]
   [FrameKind.reply]: readonly ReplyItem[]
   [FrameKind.query]: Query
+  [FrameKind.leave]: Leave
   [FrameKind.welcome]: Welcome
   [FrameKind.outcome]: OutcomeNotice
   [FrameKind.settled]: SettledNotice
@@ -110,6 +129,8 @@ export interface SessionFrames {
   [FrameKind.answer]: Answer
   [FrameKind.cancelled]: CancelledNotice
   [FrameKind.fault]: Fault
+  [FrameKind.goodbye]: Goodbye
+  [FrameKind.resumed]: Resumed
 }
 
 export function encodeSessionFrame<K extends keyof SessionFrames>(kind: K, value: SessionFrames[K]): Uint8Array {
@@ -141,3 +162,6 @@ export function decodeConfirmFrame(frame: Uint8Array): number {
 }
 
 export const heartbeatFrame: Uint8Array = Uint8Array.of(FrameKind.heartbeat)
+
+/** Answers `leave`: all that the client sent before is taken in. */
+export const partedFrame: Uint8Array = Uint8Array.of(FrameKind.parted)

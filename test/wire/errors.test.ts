@@ -18,6 +18,7 @@ describe('the registry of errors', () => {
       'NoResponders true not-applied',
       'Timeout true unknown',
       'Connection true unknown',
+      'Draining true not-applied',
       'SessionLost false unknown',
       'LeaseLost false unknown',
       'Cancelled false not-applied',

@@ -7,6 +7,7 @@ import {
   encodeConfirmFrame,
   encodeSessionFrame,
   heartbeatFrame,
+  partedFrame,
   type SessionFrames,
 } from '../../wire/session-frames.ts'
 import { flips, hex, prefixes } from './support.ts'
@@ -46,6 +47,9 @@ const frames: { [K in keyof SessionFrames]: SessionFrames[K] } = {
   [FrameKind.answer]: { id: 1, value: { ready: 3 } },
   [FrameKind.cancelled]: { consumer: 4098, reason: 'the queue was deleted' },
   [FrameKind.fault]: { code: 'Unauthorized', message: 'no' },
+  [FrameKind.goodbye]: { graceMs: 5000 },
+  [FrameKind.leave]: { ends: true },
+  [FrameKind.resumed]: { lastSequence: 7, outcomes: [{ sequence: 3, code: 'NotFound' }], consumers: [4098] },
 }
 const kinds = Object.keys(frames).map((kind) => Number(kind) as keyof SessionFrames)
 
@@ -58,6 +62,7 @@ describe('session frames', () => {
   it('have these layouts where they are fixed', () => {
     expect(hex(encodeConfirmFrame(0, 7))).toBe('41000000' + '00000000' + '0000000000001c40')
     expect(hex(heartbeatFrame)).toBe('60')
+    expect(hex(partedFrame)).toBe('4c')
     expect(hex(encodeSessionFrame(FrameKind.settled, { tag: 3, stale: [] }))).toBe(
       '43' + 'de0002' + 'a3746167' + '03' + 'a57374616c65' + '90',
     )
