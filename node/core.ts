@@ -108,6 +108,9 @@ export class NodeCore {
       onRole: (change) => this.#roleChanged(change),
       onRegistered: () => this.#readinessChanged(),
       onFounded: (clusterId) => void identity.setClusterId(clusterId).catch(fatal),
+      // Nothing compacts the log yet and no doubt is ever recorded, so neither is told.
+      onInstall: () => {},
+      onTrusted: () => {},
       onFatal: fatal,
     })
   }

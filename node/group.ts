@@ -10,6 +10,7 @@ import {
   type Entry,
   EntryType,
   type GroupId,
+  type InstallOffer,
   type LogStorage,
   type Message,
   RaftDriver,
@@ -45,6 +46,10 @@ export interface GroupOptions {
   readonly onRegistered: () => void
   /** The log names the cluster; told at each start, once the entry is applied. */
   readonly onFounded: (clusterId: string) => void
+  /** The leader offers a checkpoint for what its log holds no more. */
+  readonly onInstall: (offer: InstallOffer) => void
+  /** This node's doubt of this number is over. */
+  readonly onTrusted: (doubt: number) => void
   readonly onFatal: (error: unknown) => void
 }
 
@@ -101,7 +106,12 @@ export class Group {
         electionTicks: Math.round(config.electionTimeoutMs / config.tickMs),
         cacheBytesMax: config.entryCacheBytes,
       },
-      machine: { apply: (entry) => this.#apply(entry), onRoleChange: (change) => this.#changeRole(change) },
+      machine: {
+        apply: (entry) => this.#apply(entry),
+        onRoleChange: (change) => this.#changeRole(change),
+        onInstall: options.onInstall,
+        onTrusted: options.onTrusted,
+      },
       onFatal: options.onFatal,
     })
     this.#endStallChecks = every(clock, STALL_CHECK_MS, () => this.router.resendStalled())

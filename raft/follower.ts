@@ -27,7 +27,14 @@ export function handleAppend(state: RaftState, message: AppendRequest): void {
   const last = prevIndex + entries.length
   // Beyond `last` the logs may differ still (figure 2, AppendEntries rule 5).
   log.commitTo(Math.min(message.commit, last))
-  state.send(senderOf(message), { type: 'appendResponse', success: true, index: last, hintIndex: 0, hintTerm: 0 })
+  state.send(senderOf(message), {
+    type: 'appendResponse',
+    success: true,
+    index: last,
+    hintIndex: 0,
+    hintTerm: 0,
+    doubt: 0,
+  })
 }
 
 /** Appends what is not held yet; cuts only at a real conflict, so that a late, shorter append cannot shorten the log. */
@@ -50,13 +57,14 @@ function refuseAppend(state: RaftState, message: AppendRequest): void {
     index: message.prevIndex,
     hintIndex,
     hintTerm: log.termAt(hintIndex) ?? 0,
+    doubt: 0,
   })
 }
 
 /** A heartbeat of the current term's leader. Its answer leaves at once: it promises nothing about the disk. */
 export function handleHeartbeat(state: RaftState, message: Heartbeat): void {
   state.log.commitTo(message.commit)
-  state.send(senderOf(message), { type: 'heartbeatResponse', round: message.round })
+  state.send(senderOf(message), { type: 'heartbeatResponse', round: message.round, doubt: 0 })
 }
 
 /** Whoever does not lead cannot tell. */
@@ -79,7 +87,7 @@ export function handleVoteRequest(state: RaftState, message: VoteRequest): void 
   const granted = mayGrant(state, message)
   if (granted && !message.pre) state.grantVote(message.from)
   const { lastIndex, lastTerm } = state.log
-  const letter = { type: 'voteResponse', pre: message.pre, granted, lastIndex, lastTerm } as const
+  const letter = { type: 'voteResponse', pre: message.pre, granted, lastIndex, lastTerm, doubt: 0 } as const
   // A granted pre-vote speaks of the term that the candidate would have; all else tells this node's own.
   state.send(senderOf(message), letter, granted ? message.term : state.term)
 }
@@ -111,9 +119,23 @@ export function answerStale(state: RaftState, message: Message): void {
   invariant(message.term < state.term, 'only stale messages are answered so')
   const { lastIndex, lastTerm } = state.log
   if (message.type === 'voteRequest') {
-    state.send(senderOf(message), { type: 'voteResponse', pre: message.pre, granted: false, lastIndex, lastTerm })
+    state.send(senderOf(message), {
+      type: 'voteResponse',
+      pre: message.pre,
+      granted: false,
+      lastIndex,
+      lastTerm,
+      doubt: 0,
+    })
   } else if (message.type === 'appendRequest' || message.type === 'heartbeat') {
     const index: LogIndex = message.type === 'appendRequest' ? message.prevIndex : 0
-    state.send(senderOf(message), { type: 'appendResponse', success: false, index, hintIndex: 0, hintTerm: 0 })
+    state.send(senderOf(message), {
+      type: 'appendResponse',
+      success: false,
+      index,
+      hintIndex: 0,
+      hintTerm: 0,
+      doubt: 0,
+    })
   }
 }

@@ -9,14 +9,27 @@ export type {
   AppendResponse,
   Heartbeat,
   HeartbeatResponse,
+  InstallRequest,
+  LogClaim,
   Message,
   ReadRequest,
   ReadResponse,
+  TimeoutNow,
   VoteRequest,
   VoteResponse,
 } from './message.ts'
 export type { RaftOptions, RaftTuning } from './options.ts'
-export type { Clock, LogStorage, RecoveredLog, Role, RoleChange, StateMachine, Transport } from './ports.ts'
+export type {
+  Clock,
+  InstallOffer,
+  LogStorage,
+  RecoveredLog,
+  Role,
+  RoleChange,
+  SnapshotMark,
+  StateMachine,
+  Transport,
+} from './ports.ts'
 export { type Proposed, Raft } from './raft.ts'
 export { ReadUnavailable } from './readers.ts'
 export type { LoadRequest, PersistToken, ReadResult, Ready } from './ready.ts'

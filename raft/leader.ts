@@ -59,7 +59,7 @@ function sendHeartbeats(state: RaftState): void {
   for (const progress of state.progress.values()) {
     const commit = Math.min(progress.matchIndex, commitIndex)
     progress.commitTold = Math.max(progress.commitTold, commit)
-    state.send(progress.member, { type: 'heartbeat', commit, round: state.reads.lastRound })
+    state.send(progress.member, { type: 'heartbeat', commit, round: state.reads.lastRound, trusted: 0 })
   }
 }
 

@@ -18,6 +18,13 @@ interface Envelope {
   readonly term: Term
 }
 
+/** The greatest term and the greatest log end that a round of answers told. */
+export interface LogClaim {
+  readonly term: Term
+  readonly lastIndex: LogIndex
+  readonly lastTerm: Term
+}
+
 /** Asks for a vote (§5.2) or, with `pre`, whether a vote would be given, which binds nobody (dissertation §9.6). */
 export interface VoteRequest extends Envelope {
   readonly type: 'voteRequest'
@@ -29,9 +36,19 @@ export interface VoteRequest extends Envelope {
    * its own log is empty too and it lists the same members.
    */
   readonly bootstrap?: readonly NodeId[]
+  /** The leader asked for this election: its lease refuses nothing to it (dissertation §4.2.3). */
+  readonly transfer?: true
+  /** What the answers of the pre-vote round told; present only if every voter answered it. A doubtful voter needs it. */
+  readonly answers?: LogClaim
 }
 
-export interface VoteResponse extends Envelope {
+/** What an answer tells of its sender's memory. */
+interface Answer extends Envelope {
+  /** Not 0: its sender may have forgotten synced promises; this number names the occasion. Its answers then count for nothing. */
+  readonly doubt: number
+}
+
+export interface VoteResponse extends Answer {
   readonly type: 'voteResponse'
   readonly pre: boolean
   readonly granted: boolean
@@ -49,7 +66,7 @@ export interface AppendRequest extends Envelope {
   readonly commit: LogIndex
 }
 
-export interface AppendResponse extends Envelope {
+export interface AppendResponse extends Answer {
   readonly type: 'appendResponse'
   readonly success: boolean
   /** On success: the last index known to equal the leader's and to be synced here. On failure: the refused prevIndex. */
@@ -66,9 +83,11 @@ export interface Heartbeat extends Envelope {
   readonly commit: LogIndex
   /** Rising number of the leader's confirmation round; echoed by the response. */
   readonly round: number
+  /** The receiver's doubt of this number is over; 0: nothing to say. */
+  readonly trusted: number
 }
 
-export interface HeartbeatResponse extends Envelope {
+export interface HeartbeatResponse extends Answer {
   readonly type: 'heartbeatResponse'
   readonly round: number
 }
@@ -87,9 +106,23 @@ export interface ReadResponse extends Envelope {
 }
 
 /**
- * All of them. Kept for the issue "Depth", with their numbers in the peer codec: installRequest, installResponse
- * (snapshots in chunks) and timeoutNow (leadership transfer, dissertation §3.10).
+ * Offers a checkpoint to a peer that needs entries which the leader's log holds no more (§7). What is in it is fetched by the
+ * hosts beside Raft. It is repeated until the peer tells by a successful append response that it holds everything up to `index`.
  */
+export interface InstallRequest extends Envelope {
+  readonly type: 'installRequest'
+  /** The last entry that the checkpoint reflects, and its term. */
+  readonly index: LogIndex
+  readonly lastTerm: Term
+  /** The newest membership entry at or below `index`. */
+  readonly membership: Entry
+}
+
+/** The leader hands over: campaign at once, whatever the timer says (dissertation §3.10). */
+export interface TimeoutNow extends Envelope {
+  readonly type: 'timeoutNow'
+}
+
 export type Message =
   | VoteRequest
   | VoteResponse
@@ -99,3 +132,5 @@ export type Message =
   | HeartbeatResponse
   | ReadRequest
   | ReadResponse
+  | InstallRequest
+  | TimeoutNow

@@ -3,7 +3,7 @@
  *
  * Never: addresses, durations in milliseconds (the core counts ticks; the driver says how long one is).
  */
-import type { RecoveredLog } from './ports.ts'
+import type { RecoveredLog, SnapshotMark } from './ports.ts'
 import type { Incarnation, NodeId } from './types.ts'
 
 export interface RaftTuning {
@@ -37,6 +37,10 @@ export interface RaftOptions {
   /** All configured members, this one included, in any order. Counts only until the log names the members. */
   readonly memberIds: readonly NodeId[]
   readonly recovered: RecoveredLog
+  /** The state machine was restored to it, and the log reaches it: commit and apply go on from there. */
+  readonly checkpoint?: SnapshotMark
+  /** Not 0: this node may have forgotten promises that it had synced; the number names the occasion. */
+  readonly doubt?: number
   /** Uniform in [0, 1). */
   readonly random: () => number
   /** Called once in a cluster's life, by the leader that its first election made. */

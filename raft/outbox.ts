@@ -4,6 +4,7 @@
  * Never: sends.
  */
 import type { Message } from './message.ts'
+import type { InstallOffer } from './ports.ts'
 import type { LoadRequest, ReadResult } from './ready.ts'
 
 /** A message without its envelope. */
@@ -26,13 +27,17 @@ export class Outbox {
   messagesAfterSync: Message[] = []
   reads: ReadResult[] = []
   loads: LoadRequest[] = []
+  install: InstallOffer | undefined
+  trusted = 0
 
   get isEmpty(): boolean {
     return (
       this.messages.length === 0 &&
       this.messagesAfterSync.length === 0 &&
       this.reads.length === 0 &&
-      this.loads.length === 0
+      this.loads.length === 0 &&
+      this.install === undefined &&
+      this.trusted === 0
     )
   }
 
@@ -41,12 +46,14 @@ export class Outbox {
     else this.messages.push(message)
   }
 
-  take(): Pick<Outbox, 'messages' | 'messagesAfterSync' | 'reads' | 'loads'> {
-    const { messages, messagesAfterSync, reads, loads } = this
+  take(): Pick<Outbox, 'messages' | 'messagesAfterSync' | 'reads' | 'loads' | 'install' | 'trusted'> {
+    const { messages, messagesAfterSync, reads, loads, install, trusted } = this
     this.messages = []
     this.messagesAfterSync = []
     this.reads = []
     this.loads = []
-    return { messages, messagesAfterSync, reads, loads }
+    this.install = undefined
+    this.trusted = 0
+    return { messages, messagesAfterSync, reads, loads, install, trusted }
   }
 }

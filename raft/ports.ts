@@ -4,14 +4,25 @@
  *
  * Never: implementations.
  */
+import type { Member } from './membership.ts'
 import type { Message } from './message.ts'
 import type { Entry, HardState, LogIndex, NodeId, Term } from './types.ts'
+
+/** Names a checkpoint: the machine's state after the entry (index, term), and who the members were then. */
+export interface SnapshotMark {
+  readonly index: LogIndex
+  readonly term: Term
+  /** The newest membership entry at or below `index`. */
+  readonly membership: Entry
+}
 
 /** What a group's log held when it was opened. */
 export interface RecoveredLog {
   readonly hardState: HardState
-  /** Index of the first entry held; 1 until compaction exists. */
+  /** Index of the first entry held; those before it are forgotten, and a checkpoint reflects them. */
   readonly firstIndex: LogIndex
+  /** Term of the entry before `firstIndex`; 0 when that is 1. */
+  readonly baseTerm: Term
   /** firstIndex - 1 when there are no entries. */
   readonly lastIndex: LogIndex
   /** The first index of each run of equal terms, rising in both; covers firstIndex..lastIndex. */
@@ -31,8 +42,16 @@ export interface LogStorage {
    * Resolves when everything up to and including this batch is synced.
    */
   append(batch: { readonly hardState?: HardState; readonly entries: readonly Entry[] }): Promise<void>
-  /** Consecutive entries from `from` on, at least one, stopping before `bytesMax` of data is passed. Sees unsynced appends too. */
+  /**
+   * Consecutive entries from `from` on, at least one, stopping before `bytesMax` of data is passed. Sees unsynced appends too.
+   * Resolves [] when the log does not hold `from`: perhaps not any more.
+   */
   read(from: LogIndex, bytesMax: number): Promise<Entry[]>
+  /**
+   * The log is empty from now on and goes on behind `base`. Takes effect, and resolves, in the order of the calls of this and
+   * of append(); the hard state stays.
+   */
+  reset(base: { readonly index: LogIndex; readonly term: Term }): Promise<void>
 }
 
 /** Sends to peers; may drop, delay, reorder and repeat. Never throws, never blocks. */
@@ -64,8 +83,24 @@ export interface RoleChange {
   readonly established: boolean
 }
 
+/** A leader has forgotten entries that this log lacks, and offers its checkpoint instead (§7). */
+export interface InstallOffer {
+  /** The leader, of whom it can be fetched. */
+  readonly from: Member
+  /** The leader's. */
+  readonly term: Term
+  readonly mark: SnapshotMark
+}
+
 /** The replicated state machine and its host. Called in log order, each committed entry once in a process's life. */
 export interface StateMachine {
   apply(entry: Entry): void
   onRoleChange(change: RoleChange): void
+  /**
+   * Fetch this checkpoint, and call RaftDriver.installed() once all of it, bodies included, is here and synced. The same offer
+   * is repeated about as often as heartbeats until then, and the mark may be a newer one each time.
+   */
+  onInstall(offer: InstallOffer): void
+  /** This node's doubt of this number is over: the durable mark of it may be removed. */
+  onTrusted(doubt: number): void
 }

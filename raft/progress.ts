@@ -13,13 +13,15 @@ import type { LogIndex } from './types.ts'
 /** Beyond so many unanswered appends, entries are gathered into larger ones, however small they are (trap 13). */
 const INFLIGHT_APPENDS_MAX = 256
 
+export type PeerMode = 'probe' | 'replicate' | 'install'
+
 /**
  * 1. matchIndex < nextIndex, and matchIndex never falls within a term.
  * 2. inflightBytes is the sum over the unanswered appends, whose last indexes rise.
  */
 export class Progress {
   readonly member: Member
-  mode: 'probe' | 'replicate' = 'probe'
+  mode: PeerMode = 'probe'
   /** Up to here the peer's synced log equals the leader's. */
   matchIndex: LogIndex = 0
   /** The next entry to send. */
@@ -100,7 +102,7 @@ export class Progress {
     this.#enter('probe')
   }
 
-  #enter(mode: 'probe' | 'replicate'): void {
+  #enter(mode: PeerMode): void {
     this.mode = mode
     this.probeSent = false
     this.nextIndex = this.matchIndex + 1

@@ -9,7 +9,7 @@
 import { campaign, countOwnVote, handleVoteResponse } from './candidate.ts'
 import * as follower from './follower.ts'
 import * as leader from './leader.ts'
-import { isImpostor } from './membership.ts'
+import { isImpostor, isVoter } from './membership.ts'
 import type { Message } from './message.ts'
 import type { RaftOptions } from './options.ts'
 import type { RoleChange } from './ports.ts'
@@ -108,6 +108,9 @@ export class Raft {
         return follower.refuseRead(state, message)
       case 'readResponse':
         return follower.handleReadResponse(state, message)
+      case 'installRequest':
+      case 'timeoutNow':
+        return
     }
   }
 
@@ -198,6 +201,7 @@ export class Raft {
     const { term, log } = state
     const hasWrite = hardState !== undefined || entries.length > 0
     return {
+      reset: undefined,
       hardState,
       entries,
       token: hasWrite ? { term, lastIndex: log.lastIndex, lastTerm: log.lastTerm } : undefined,
@@ -277,10 +281,22 @@ export class Raft {
       appliedIndex,
       lastIndex,
       persistedIndex,
+      firstIndex: 1,
+      checkpointIndex: 0,
+      doubt: 0,
+      transferee: undefined,
       membership: state.membership,
       isVoter: state.membership !== undefined && state.mayCampaign,
       elections: state.elections,
-      peers: [...state.progress.values()].map(({ member, matchIndex, mode }) => ({ id: member.id, matchIndex, mode })),
+      peers: [...state.progress.values()].map(({ member, matchIndex, mode }) => ({
+        id: member.id,
+        incarnation: member.incarnation,
+        role: state.membership !== undefined && isVoter(state.membership, member) ? 'voter' : 'learner',
+        matchIndex,
+        lagEntries: lastIndex - matchIndex,
+        mode,
+        doubt: 0,
+      })),
     }
   }
 }

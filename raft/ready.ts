@@ -4,7 +4,7 @@
  * Never: behaviour.
  */
 import type { Message } from './message.ts'
-import type { RoleChange } from './ports.ts'
+import type { InstallOffer, RoleChange } from './ports.ts'
 import type { Entry, HardState, LogIndex, NodeId, Term } from './types.ts'
 
 /**
@@ -37,6 +37,8 @@ export interface LoadRequest {
  * confirmed the write of a ready and of all before it.
  */
 export interface Ready {
+  /** Empty the stored log first: it goes on behind this entry, which a durable checkpoint reflects (§7). */
+  readonly reset: { readonly index: LogIndex; readonly term: Term } | undefined
   /** Write it before `entries`, in the same batch (trap 2). Undefined: unchanged, or not worth a write of its own. */
   readonly hardState: HardState | undefined
   /** Append these; if entries[0].index is at or below the stored end, the stored log is cut there first. */
@@ -58,4 +60,8 @@ export interface Ready {
   readonly loads: readonly LoadRequest[]
   /** Set when it has changed. */
   readonly leadership: RoleChange | undefined
+  /** The leader's newest offer of a checkpoint, if it made one. */
+  readonly install: InstallOffer | undefined
+  /** The number of this node's doubt, if that is over; else 0. */
+  readonly trusted: number
 }

@@ -7,11 +7,10 @@
  */
 import { viewOf } from '../../wire/frame.ts'
 
-export const PEER_VERSION = 1
+export const PEER_VERSION = 2
 const PARCEL_HEADER_BYTES = 12
 
-/** Never renumber: nodes of different versions talk to each other during a rolling upgrade. 9–12 are kept for
- * installRequest, installResponse, timeoutNow and body fetches. */
+/** Never renumber: nodes of different versions talk to each other during a rolling upgrade. */
 export const ParcelKind = {
   voteRequest: 1,
   voteResponse: 2,
@@ -21,6 +20,11 @@ export const ParcelKind = {
   heartbeatResponse: 6,
   readRequest: 7,
   readResponse: 8,
+  installRequest: 9,
+  timeoutNow: 11,
+  /** A checkpoint's chunk or entries' bodies are asked of a peer, and come: not Raft's own messages. */
+  fetchRequest: 12,
+  fetchResponse: 13,
   /** A client's or node's log frame on its way to the leader. */
   forward: 16,
   volatileRequests: 17,

@@ -4,11 +4,19 @@
  * entry 1 exists).
  *
  *     append request: f64 term, f64 prevIndex, f64 prevTerm, f64 commit, u32 entries | (f64 term, u8 type, u32 length)* | data*
- *     append response: f64 term, f64 index, f64 hintIndex, f64 hintTerm, u8 success
- *     heartbeat: f64 term, f64 commit, f64 round      heartbeat response: f64 term, f64 round
+ *     append response: f64 term, f64 index, f64 hintIndex, f64 hintTerm, f64 doubt, u8 success
+ *     heartbeat: f64 term, f64 commit, f64 round, f64 trusted      heartbeat response: f64 term, f64 round, f64 doubt
  *     the rest, being rare: one MessagePack array
  */
-import { type Entry, EntryType, type GroupId, type Message } from '../../raft/index.ts'
+import {
+  type Entry,
+  EntryType,
+  type GroupId,
+  type InstallRequest,
+  type LogClaim,
+  type Message,
+  type VoteRequest,
+} from '../../raft/index.ts'
 import { viewOf } from '../../wire/frame.ts'
 import { decode, encode } from '../../wire/msgpack.ts'
 import { type Parcel, ParcelKind, type ParcelWriter } from './parcel.ts'
@@ -16,6 +24,7 @@ import { type Parcel, ParcelKind, type ParcelWriter } from './parcel.ts'
 const KNOWS_RECEIVER = 1
 const APPEND_HEADER_BYTES = 36
 const ENTRY_HEADER_BYTES = 13
+const APPEND_RESPONSE_BYTES = 41
 
 /** Both ends of the link that a message travels on. */
 export interface LinkEnds {
@@ -50,32 +59,43 @@ export function writeRaftMessage(writer: ParcelWriter, group: GroupId, message: 
       return
     }
     case 'appendResponse': {
-      const payload = new Uint8Array(33)
+      const payload = new Uint8Array(APPEND_RESPONSE_BYTES)
       const view = viewOf(payload)
-      putFloats(view, message.term, message.index, message.hintIndex, message.hintTerm)
-      view.setUint8(32, message.success ? 1 : 0)
+      putFloats(view, message.term, message.index, message.hintIndex, message.hintTerm, message.doubt)
+      view.setUint8(APPEND_RESPONSE_BYTES - 1, message.success ? 1 : 0)
       writer.add(head, payload)
       return
     }
     case 'heartbeat':
-      writer.add(head, floats(message.term, message.commit, message.round))
+      writer.add(head, floats(message.term, message.commit, message.round, message.trusted))
       return
     case 'heartbeatResponse':
-      writer.add(head, floats(message.term, message.round))
+      writer.add(head, floats(message.term, message.round, message.doubt))
       return
     case 'voteRequest': {
-      const { term, pre, lastIndex, lastTerm, bootstrap } = message
-      writer.add(head, encode([term, pre, lastIndex, lastTerm, bootstrap ?? null]))
+      const { term, pre, lastIndex, lastTerm, bootstrap, transfer, answers } = message
+      const claim = answers === undefined ? null : [answers.term, answers.lastIndex, answers.lastTerm]
+      writer.add(head, encode([term, pre, lastIndex, lastTerm, bootstrap ?? null, transfer === true, claim]))
       return
     }
-    case 'voteResponse':
-      writer.add(head, encode([message.term, message.pre, message.granted, message.lastIndex, message.lastTerm]))
+    case 'voteResponse': {
+      const { term, pre, granted, lastIndex, lastTerm, doubt } = message
+      writer.add(head, encode([term, pre, granted, lastIndex, lastTerm, doubt]))
       return
+    }
     case 'readRequest':
       writer.add(head, encode([message.term, message.requestId]))
       return
     case 'readResponse':
       writer.add(head, encode([message.term, message.requestId, message.index]))
+      return
+    case 'installRequest': {
+      const { term, index, lastTerm, membership } = message
+      writer.add(head, encode([term, index, lastTerm, membership.index, membership.term, membership.data]))
+      return
+    }
+    case 'timeoutNow':
+      writer.add(head, encode([message.term]))
       return
   }
 }
@@ -93,27 +113,18 @@ export function readRaftMessage(parcel: Parcel, ends: LinkEnds): Message | undef
       return { type: 'appendRequest', ...envelope, ...numbers, entries: readEntries(payload, view, numbers.prevIndex) }
     }
     case ParcelKind.appendResponse: {
-      const numbers = { term: index(0), index: index(1), hintIndex: index(2), hintTerm: index(3) }
-      return { type: 'appendResponse', ...envelope, ...numbers, success: view.getUint8(32) === 1 }
+      const numbers = { term: index(0), index: index(1), hintIndex: index(2), hintTerm: index(3), doubt: index(4) }
+      const success = view.getUint8(APPEND_RESPONSE_BYTES - 1) === 1
+      return { type: 'appendResponse', ...envelope, ...numbers, success }
     }
     case ParcelKind.heartbeat:
-      return { type: 'heartbeat', ...envelope, term: index(0), commit: index(1), round: index(2) }
+      return { type: 'heartbeat', ...envelope, term: index(0), commit: index(1), round: index(2), trusted: index(3) }
     case ParcelKind.heartbeatResponse:
-      return { type: 'heartbeatResponse', ...envelope, term: index(0), round: index(1) }
-    case ParcelKind.voteRequest: {
-      const [term, pre, lastIndex, lastTerm, bootstrap] = decode(payload) as unknown[]
-      const request = {
-        type: 'voteRequest' as const,
-        ...envelope,
-        term: integer(term),
-        pre: pre === true,
-        lastIndex: integer(lastIndex),
-        lastTerm: integer(lastTerm),
-      }
-      return Array.isArray(bootstrap) ? { ...request, bootstrap: bootstrap.map(String) } : request
-    }
+      return { type: 'heartbeatResponse', ...envelope, term: index(0), round: index(1), doubt: index(2) }
+    case ParcelKind.voteRequest:
+      return readVoteRequest(payload, envelope)
     case ParcelKind.voteResponse: {
-      const [term, pre, granted, lastIndex, lastTerm] = decode(payload) as unknown[]
+      const [term, pre, granted, lastIndex, lastTerm, doubt] = decode(payload) as unknown[]
       return {
         type: 'voteResponse',
         ...envelope,
@@ -122,6 +133,7 @@ export function readRaftMessage(parcel: Parcel, ends: LinkEnds): Message | undef
         granted: granted === true,
         lastIndex: integer(lastIndex),
         lastTerm: integer(lastTerm),
+        doubt: integer(doubt),
       }
     }
     case ParcelKind.readRequest: {
@@ -133,8 +145,52 @@ export function readRaftMessage(parcel: Parcel, ends: LinkEnds): Message | undef
       const answer = { term: integer(term), requestId: integer(requestId), index: at === -1 ? -1 : integer(at) }
       return { type: 'readResponse', ...envelope, ...answer }
     }
+    case ParcelKind.installRequest:
+      return readInstallRequest(payload, envelope)
+    case ParcelKind.timeoutNow: {
+      const [term] = decode(payload) as unknown[]
+      return { type: 'timeoutNow', ...envelope, term: integer(term) }
+    }
     default:
       return undefined
+  }
+}
+
+function readVoteRequest(payload: Uint8Array, envelope: LinkEnds): VoteRequest {
+  const [term, pre, lastIndex, lastTerm, bootstrap, transfer, answers] = decode(payload) as unknown[]
+  return {
+    type: 'voteRequest',
+    ...envelope,
+    term: integer(term),
+    pre: pre === true,
+    lastIndex: integer(lastIndex),
+    lastTerm: integer(lastTerm),
+    ...(Array.isArray(bootstrap) && { bootstrap: bootstrap.map(String) }),
+    ...(transfer === true && { transfer: true as const }),
+    ...(Array.isArray(answers) && { answers: readClaim(answers) }),
+  }
+}
+
+function readClaim([term, lastIndex, lastTerm]: readonly unknown[]): LogClaim {
+  return { term: integer(term), lastIndex: integer(lastIndex), lastTerm: integer(lastTerm) }
+}
+
+function readInstallRequest(payload: Uint8Array, envelope: LinkEnds): InstallRequest {
+  const [term, index, lastTerm, memberIndex, memberTerm, data] = decode(payload) as unknown[]
+  if (!(data instanceof Uint8Array)) throw new RangeError('an install request without a membership')
+  return {
+    type: 'installRequest',
+    ...envelope,
+    term: integer(term),
+    index: integer(index),
+    lastTerm: integer(lastTerm),
+    // A copy: the mark is kept for long, and must not keep the whole message with it.
+    membership: {
+      index: integer(memberIndex),
+      term: integer(memberTerm),
+      type: EntryType.membership,
+      data: Uint8Array.from(data),
+    },
   }
 }
 

@@ -63,6 +63,7 @@ export class GroupHistory {
     return {
       hardState: this.#hardState,
       firstIndex: this.index.firstIndex,
+      baseTerm: 0,
       lastIndex: this.index.lastIndex,
       termRuns: [...this.terms.runs],
       memberships: this.#memberships,

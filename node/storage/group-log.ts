@@ -13,10 +13,12 @@ import {
   type Entry,
   type GroupId,
   type HardState,
+  InvariantError,
   invariant,
   type LogIndex,
   type LogStorage,
   type RecoveredLog,
+  type Term,
 } from '../../raft/index.ts'
 import type { GroupHistory } from './group-history.ts'
 import type { LogIndexTable } from './log-index.ts'
@@ -91,6 +93,10 @@ export class GroupLog implements LogStorage, PlacementSink {
     if (from >= onDisk) return young
     const old = await this.#shared.reader.read(this.#group, this.#index.slice(from, onDisk))
     return young.length === 0 ? old : old.concat(young)
+  }
+
+  reset(_base: { readonly index: LogIndex; readonly term: Term }): Promise<void> {
+    throw new InvariantError('a log cannot be restarted yet')
   }
 
   onPlaced(entry: Entry, segment: number, offset: number): void {

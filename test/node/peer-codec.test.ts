@@ -9,7 +9,7 @@ import {
   encodeRequests,
   type VolatileReply,
 } from '../../node/peers/volatile-codec.ts'
-import type { Entry, EntryType, Message } from '../../raft/index.ts'
+import { type Entry, EntryType, type Message } from '../../raft/index.ts'
 
 const group = { id: 3, incarnation: 7 }
 const ends = { from: 'n1', fromIncarnation: 'a', to: 'n2', toIncarnation: 'b' }
@@ -39,6 +39,8 @@ const message: fc.Arbitrary<Message> = fc.oneof(
       lastIndex: index,
       lastTerm: index,
       bootstrap: fc.array(fc.string(), { maxLength: 5 }),
+      transfer: fc.constant(true as const),
+      answers: fc.record({ term: index, lastIndex: index, lastTerm: index }),
     },
     { requiredKeys: ['type', ...(Object.keys(envelope) as (keyof typeof envelope)[]), 'pre', 'lastIndex', 'lastTerm'] },
   ),
@@ -49,6 +51,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     granted: fc.boolean(),
     lastIndex: index,
     lastTerm: index,
+    doubt: index,
   }),
   index.chain((prevIndex) =>
     fc.record({
@@ -67,11 +70,25 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     index,
     hintIndex: index,
     hintTerm: index,
+    doubt: index,
   }),
-  fc.record({ ...typed('heartbeat'), ...envelope, commit: index, round: index }),
-  fc.record({ ...typed('heartbeatResponse'), ...envelope, round: index }),
+  fc.record({ ...typed('heartbeat'), ...envelope, commit: index, round: index, trusted: index }),
+  fc.record({ ...typed('heartbeatResponse'), ...envelope, round: index, doubt: index }),
   fc.record({ ...typed('readRequest'), ...envelope, requestId: index }),
   fc.record({ ...typed('readResponse'), ...envelope, requestId: index, index: fc.oneof(index, fc.constant(-1)) }),
+  fc.record({
+    ...typed('installRequest'),
+    ...envelope,
+    index,
+    lastTerm: index,
+    membership: fc.record({
+      index,
+      term: index,
+      type: fc.constant(EntryType.membership),
+      data: fc.uint8Array({ maxLength: 40 }),
+    }),
+  }),
+  fc.record({ ...typed('timeoutNow'), ...envelope }),
 )
 
 function pack(messages: readonly Message[]): Uint8Array {

@@ -24,6 +24,7 @@ describe('diss. §10.2.1 the leader writes to its disk in parallel', () => {
       index: 3,
       hintIndex: 0,
       hintTerm: 0,
+      doubt: 0,
     })
     leader.carryOut()
     expect(leader.status.commitIndex).toBe(2)
@@ -36,7 +37,7 @@ describe('diss. §10.2.1 the leader writes to its disk in parallel', () => {
     leader.propose('a')
     leader.carryOut()
     for (const from of ['n2', 'n3']) {
-      const accepted = { type: 'appendResponse', success: true, index: 3, hintIndex: 0, hintTerm: 0 } as const
+      const accepted = { type: 'appendResponse', success: true, index: 3, hintIndex: 0, hintTerm: 0, doubt: 0 } as const
       const envelope = { from, to: 'n1', fromIncarnation: `${from}.1`, toIncarnation: 'n1.1', term: 2 }
       leader.core.step({ ...envelope, ...accepted })
     }

@@ -251,6 +251,7 @@ describe('the disk', () => {
       term,
       commit: 0,
       round: 0,
+      trusted: 0,
     }
     leader.driver.receive(forged)
     expect(leader.fatal).toEqual([expect.any(InvariantError)])
@@ -503,7 +504,8 @@ describe('time', () => {
     // The 60th tick would campaign. Its timer fires, and the same turn of the event loop finds a heartbeat in the socket.
     clock.jump(3000)
     const incarnations = { fromIncarnation: 'n2.1', toIncarnation: 'n1.1' }
-    node.driver.receive({ type: 'heartbeat', from: 'n2', to: 'n1', ...incarnations, term: 1, commit: 0, round: 0 })
+    const heard = { term: 1, commit: 0, round: 0, trusted: 0 }
+    node.driver.receive({ type: 'heartbeat', from: 'n2', to: 'n1', ...incarnations, ...heard })
     await clock.rest()
     expect(mesh.sent.map((message) => message.type)).toEqual(['heartbeatResponse'])
     await clock.pass(580)

@@ -186,7 +186,7 @@ describe('an emptied directory (trap 19)', () => {
   test('that was taken up again under its new incarnation may lead, though a laggard lists the old one', () => {
     const solo = new Solo({ terms: [1] })
     const envelope = { from: 'n2', to: 'n1', fromIncarnation: 'n2.2', toIncarnation: 'n1.1', term: 7 }
-    solo.core.step({ ...envelope, type: 'heartbeat', commit: 0, round: 0 })
+    solo.core.step({ ...envelope, type: 'heartbeat', commit: 0, round: 0, trusted: 0 })
     expect(solo.status).toMatchObject({ leader: 'n2', term: 7 })
   })
 
@@ -194,7 +194,8 @@ describe('an emptied directory (trap 19)', () => {
     const cluster = new Cluster(TRIO, { logs: logsOf([1]) })
     const node = cluster.node('n1')
     cluster.tickAlone('n1', 200)
-    const vote = { type: 'voteResponse', pre: true, granted: true, lastIndex: 1, lastTerm: 1, term: 2 } as const
+    const end = { lastIndex: 1, lastTerm: 1, doubt: 0 }
+    const vote = { type: 'voteResponse', pre: true, granted: true, ...end, term: 2 } as const
     const envelope = { from: 'n2', to: 'n1', fromIncarnation: 'n2.1', toIncarnation: 'n1.1' }
     node.core.step({ ...envelope, ...vote, toIncarnation: 'n1.0' })
     node.core.step({ ...envelope, ...vote, fromIncarnation: 'n2.2' })

@@ -326,6 +326,7 @@ describe('replication under loss', () => {
       toIncarnation: 'n1.1',
       term: 4,
       round: 0,
+      doubt: 0,
     })
     leader.core.loaded(load!, replaced)
     leader.carryOut()

@@ -281,6 +281,8 @@ export class SimulatedNode {
       machine: {
         apply: (entry) => this.#apply(life, entry),
         onRoleChange: (change) => this.#changeRole(life, change),
+        onInstall: () => {},
+        onTrusted: () => {},
       },
       onFatal: (error) => this.#fail(life, error),
       tuning: {
@@ -319,6 +321,7 @@ export class SimulatedNode {
         if (this.#life === life) oracle.onRead(this.id, entries, cuts)
         return entries
       },
+      reset: (base) => log.reset(base),
     }
   }
 

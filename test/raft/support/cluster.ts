@@ -28,7 +28,7 @@ export function recoveredLog(hardState: HardState, entries: readonly Entry[]): R
     if (term !== termRuns.at(-1)?.term) termRuns.push({ firstIndex: index, term })
   }
   const memberships = entries.filter((entry) => entry.type === EntryType.membership)
-  return { hardState, firstIndex: 1, lastIndex: entries.length, termRuns, memberships }
+  return { hardState, firstIndex: 1, baseTerm: 0, lastIndex: entries.length, termRuns, memberships }
 }
 
 export function appendCutting(log: Entry[], entries: readonly Entry[]): void {

@@ -6,6 +6,7 @@ import type {
   Clock,
   Entry,
   HardState,
+  InstallOffer,
   LogIndex,
   LogStorage,
   Message,
@@ -127,6 +128,10 @@ export class MemoryStorage implements LogStorage {
     for (const resolve of this.#waitingReads.splice(0)) resolve()
   }
 
+  reset(): Promise<void> {
+    return Promise.reject(new Error('no test resets it'))
+  }
+
   async read(from: LogIndex, bytesMax: number): Promise<Entry[]> {
     if (this.failure !== undefined) throw this.failure
     this.reads.push({ from, bytesMax })
@@ -169,6 +174,8 @@ export class Mesh {
 export class RecordingMachine implements StateMachine {
   readonly applied: Entry[] = []
   readonly roles: RoleChange[] = []
+  readonly offers: InstallOffer[] = []
+  readonly trusted: number[] = []
   onApply: (entry: Entry) => void = () => {}
 
   apply(entry: Entry): void {
@@ -178,5 +185,13 @@ export class RecordingMachine implements StateMachine {
 
   onRoleChange(change: RoleChange): void {
     this.roles.push(change)
+  }
+
+  onInstall(offer: InstallOffer): void {
+    this.offers.push(offer)
+  }
+
+  onTrusted(doubt: number): void {
+    this.trusted.push(doubt)
   }
 }

@@ -25,8 +25,22 @@ export function logsOf(terms: readonly number[], ids: readonly string[] = TRIO) 
   return Object.fromEntries(ids.map((id) => [id, { log: foundedLog(ids, terms), hardState }]))
 }
 
-type Body<M> = M extends Message ? Omit<M, 'from' | 'to' | 'fromIncarnation' | 'toIncarnation'> : never
+type Doubtless = 'doubt' | 'trusted'
+type Body<M> = M extends Message
+  ? Omit<M, 'from' | 'to' | 'fromIncarnation' | 'toIncarnation' | Doubtless> & Partial<Pick<M, Doubtless & keyof M>>
+  : never
+/** A message as tests write it: from somebody without doubts, unless it says otherwise. */
 export type Unsent = Body<Message>
+
+/** Puts an unsent message under way. */
+export function sentBy(from: NodeId, to: NodeId, body: Unsent): Message {
+  const envelope = { from, to, fromIncarnation: `${from}.1`, toIncarnation: `${to}.1` }
+  if (body.type === 'heartbeat') return { trusted: 0, ...envelope, ...body }
+  if (body.type === 'appendResponse' || body.type === 'voteResponse' || body.type === 'heartbeatResponse') {
+    return { doubt: 0, ...envelope, ...body }
+  }
+  return { ...envelope, ...body }
+}
 
 export interface SoloOptions {
   readonly id?: NodeId
@@ -105,7 +119,7 @@ export class Solo {
   /** Delivers a message of the member `from` and syncs; returns what was answered, early or late. */
   hears(from: NodeId, body: Unsent): Message[] {
     this.take()
-    this.core.step({ from, to: this.id, fromIncarnation: `${from}.1`, toIncarnation: `${this.id}.1`, ...body })
+    this.core.step(sentBy(from, this.id, body))
     this.sync()
     return this.take()
   }
@@ -113,7 +127,7 @@ export class Solo {
   /** Delivers without syncing; returns what was sent at once. */
   hearsUnsynced(from: NodeId, body: Unsent): Message[] {
     this.take()
-    this.core.step({ from, to: this.id, fromIncarnation: `${from}.1`, toIncarnation: `${this.id}.1`, ...body })
+    this.core.step(sentBy(from, this.id, body))
     this.carryOut()
     return this.take()
   }
