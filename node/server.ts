@@ -16,6 +16,7 @@ import { GROUP, NodeCore } from './core.ts'
 import { ClientDoor } from './gateway/client-door.ts'
 import { Mesh } from './peers/mesh.ts'
 import type { MeshHandlers } from './peers/mesh-port.ts'
+import { dialPeer, PeerDoor } from './peers/peer-sockets.ts'
 import { type FrameSocket, refuseUpgrade } from './socket.ts'
 import { nodeFiles } from './storage/node-files.ts'
 import { type NodeStorage, openStorage } from './storage/open-storage.ts'
@@ -34,7 +35,8 @@ export class Node {
   /** Made while the core is, out of what the core wants to be told. */
   #mesh!: Mesh
   readonly #core: NodeCore
-  readonly #door: ClientDoor
+  readonly #clientDoor: ClientDoor
+  readonly #peerDoor: PeerDoor
   readonly #server: Server
   /** Sockets that left HTTP behind: the server does not close them. */
   readonly #upgraded = new Set<Duplex>()
@@ -93,7 +95,8 @@ export class Node {
         rejectFailed(failure)
       },
     })
-    this.#door = new ClientDoor(config, this.#core.gateway)
+    this.#clientDoor = new ClientDoor(config, this.#core.gateway)
+    this.#peerDoor = new PeerDoor((socket) => this.#mesh.accept(socket))
     this.#server = createServer(
       { headersTimeout: config.handshakeTimeoutMs, connectionsCheckingInterval: 1_000 },
       createAdminHandler(this.#core.report, { metrics, tokens: config.tokens }),
@@ -109,6 +112,9 @@ export class Node {
       secret,
       self: { node: id, bootId, incarnation: identity.incarnation },
       group: GROUP,
+      clock: systemClock,
+      random: Math.random,
+      dial: dialPeer,
       peers: new Map(Object.entries(cluster).filter(([peer]) => peer !== id)),
       logger,
       bufferBytesMax: peerBufferBytesMax,
@@ -162,8 +168,8 @@ export class Node {
     this.#upgraded.add(socket)
     socket.once('close', () => this.#upgraded.delete(socket))
     const path = request.url?.split('?', 1)[0]
-    if (path === '/client') this.#door.upgrade(request, socket, head)
-    else if (path === '/peer') this.#mesh.upgrade(request, socket, head)
+    if (path === '/client') this.#clientDoor.upgrade(request, socket, head)
+    else if (path === '/peer') this.#peerDoor.upgrade(request, socket, head)
     else refuseUpgrade(socket, '404 Not Found')
   }
 

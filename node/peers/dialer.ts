@@ -3,11 +3,9 @@
  * pauses. A link that closes right after its handshake (this node is no member there, another process has its name) is
  * such a failure too. A refused dial is told, since it is evidence that the peer's process is gone.
  */
-import type { Socket as NetSocket } from 'node:net'
-import { WebSocket } from 'ws'
-import { WebFrameSocket } from '../socket.ts'
+import type { FrameSocket } from '../socket.ts'
 import { Dialing } from './handshake.ts'
-import { Link, PEER_MESSAGE_BYTES_MAX } from './link.ts'
+import { Link } from './link.ts'
 import type { MeshOptions } from './mesh-options.ts'
 
 const PAUSE_MS_MIN = 20
@@ -28,13 +26,13 @@ export class Dialer {
   #pauseMs = PAUSE_MS_MIN
   /** When the latest link was made, monotonic milliseconds. */
   #linkedAtMs = 0
-  #timer: NodeJS.Timeout | undefined
+  #cancelTimer: (() => void) | undefined
   #stopped = false
 
   constructor(options: MeshOptions, peer: string, url: string, handlers: DialerHandlers) {
     this.#options = options
     this.#peer = peer
-    this.#url = new URL('/peer', url).href
+    this.#url = url
     this.#handlers = handlers
   }
 
@@ -44,40 +42,36 @@ export class Dialer {
 
   stop(): void {
     this.#stopped = true
-    clearTimeout(this.#timer)
+    this.#cancelTimer?.()
   }
 
   /** The link that this dialer made is closed: dials again, at once if the link had lived. */
   redial(): void {
-    if (performance.now() - this.#linkedAtMs < LINK_MS_MIN) return this.#retry()
+    if (this.#options.clock.now() - this.#linkedAtMs < LINK_MS_MIN) return this.#retry()
     this.#pauseMs = PAUSE_MS_MIN
     this.#dial()
   }
 
   #dial(): void {
     if (this.#stopped) return
-    const { handshakeTimeoutMs } = this.#options
-    const dialing = new WebSocket(this.#url, {
-      perMessageDeflate: false,
-      maxPayload: PEER_MESSAGE_BYTES_MAX,
-      handshakeTimeout: handshakeTimeoutMs,
-    })
+    const { dial, handshakeTimeoutMs } = this.#options
     let linked = false
-    dialing.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ECONNREFUSED' && !this.#stopped) this.#handlers.onRefused()
-    })
-    dialing.once('upgrade', (response) => this.#greet(dialing, response.socket, () => (linked = true)))
-    dialing.once('close', () => {
-      if (!linked) this.#retry()
+    dial(this.#url, handshakeTimeoutMs, {
+      onOpen: (socket) => this.#greet(socket, () => (linked = true)),
+      onRefused: () => {
+        if (!this.#stopped) this.#handlers.onRefused()
+      },
+      onClose: () => {
+        if (!linked) this.#retry()
+      },
     })
   }
 
-  #greet(dialing: WebSocket, net: NetSocket, onLinked: () => void): void {
-    const { handshakeTimeoutMs, logger, pingIntervalMs } = this.#options
-    const socket = new WebFrameSocket(dialing, net)
+  #greet(socket: FrameSocket, onLinked: () => void): void {
+    const { clock, handshakeTimeoutMs, logger, pingIntervalMs } = this.#options
     const handshake = new Dialing(this.#options, this.#peer)
-    const timer = setTimeout(() => socket.terminate(), handshakeTimeoutMs)
-    socket.onClose(() => clearTimeout(timer))
+    const cancelTimer = clock.setTimer(handshakeTimeoutMs, () => socket.terminate())
+    socket.onClose(cancelTimer)
     socket.fail = (error) => {
       logger.warn('peer handshake failed', { peer: this.#peer, error: String(error) })
       socket.terminate()
@@ -86,10 +80,10 @@ export class Dialer {
       socket.send(handshake.answer(challenge))
       socket.receive = (reply) => {
         const peer = handshake.complete(reply)
-        clearTimeout(timer)
+        cancelTimer()
         if (this.#stopped) return socket.terminate()
         onLinked()
-        this.#linkedAtMs = performance.now()
+        this.#linkedAtMs = clock.now()
         socket.watch(pingIntervalMs)
         this.#handlers.onLink(new Link(peer, socket))
       }
@@ -98,8 +92,9 @@ export class Dialer {
 
   #retry(): void {
     if (this.#stopped) return
-    const pauseMs = this.#pauseMs * (0.5 + Math.random() / 2)
+    const { clock, random } = this.#options
+    const pauseMs = this.#pauseMs * (0.5 + random() / 2)
     this.#pauseMs = Math.min(2 * this.#pauseMs, PAUSE_MS_MAX)
-    this.#timer = setTimeout(() => this.#dial(), pauseMs)
+    this.#cancelTimer = clock.setTimer(pauseMs, () => this.#dial())
   }
 }

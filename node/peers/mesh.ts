@@ -8,9 +8,8 @@
  *
  * Never: retries of messages; Raft and the router repeat what matters.
  */
-import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
 import type { Message } from '../../raft/index.ts'
+import type { FrameSocket } from '../socket.ts'
 import { Dialer } from './dialer.ts'
 import type { PeerIdentity } from './handshake.ts'
 import type { Link } from './link.ts'
@@ -79,9 +78,9 @@ export class Mesh implements MeshPort {
     }
   }
 
-  /** Takes an HTTP upgrade of /peer over. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.#listener.upgrade(request, socket, head)
+  /** A socket on which another node has dialed this one. */
+  accept(socket: FrameSocket): void {
+    this.#listener.accept(socket)
   }
 
   connected(peer: string): boolean {

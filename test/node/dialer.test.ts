@@ -1,9 +1,11 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { systemClock } from '../../node/clock.ts'
 import { Dialer } from '../../node/peers/dialer.ts'
 import { Listener } from '../../node/peers/listener.ts'
 import type { MeshOptions } from '../../node/peers/mesh-options.ts'
+import { dialPeer, PeerDoor } from '../../node/peers/peer-sockets.ts'
 
 function optionsOf(node: string): MeshOptions {
   return {
@@ -11,6 +13,9 @@ function optionsOf(node: string): MeshOptions {
     secret: 's3cret',
     self: { node, incarnation: node, bootId: 1 },
     group: { id: 0, incarnation: 1 },
+    clock: systemClock,
+    random: Math.random,
+    dial: dialPeer,
     peers: new Map(),
     logger: { debug() {}, info() {}, warn() {}, error() {} },
     bufferBytesMax: 1024,
@@ -23,7 +28,8 @@ describe('a dialer', () => {
   it('pauses longer and longer before a peer that closes each link right after the handshake', async () => {
     const server = createServer()
     const listener = new Listener(optionsOf('n2'), (link) => setImmediate(() => link.close()))
-    server.on('upgrade', (request, socket, head) => listener.upgrade(request, socket, head))
+    const door = new PeerDoor((socket) => listener.accept(socket))
+    server.on('upgrade', (request, socket, head) => door.upgrade(request, socket, head))
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
     const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`
     const links: number[] = []

@@ -43,7 +43,10 @@ export const areas: readonly Area[] = [
     name: 'peers',
     holds: ['node/peers'],
     may: ['raft', 'wire', 'basics', 'socket'],
-    packages: { node: ['node'], ws: ['node'] },
+    packages: {
+      node: ['node/peers/handshake.ts', 'node/peers/peer-sockets.ts'],
+      ws: ['node/peers/peer-sockets.ts'],
+    },
   },
   {
     name: 'group',
