@@ -77,6 +77,9 @@ export class NodeCore {
       onForward: (_, frame) => this.group.onForward(frame),
       onRequests: (from, requests) => this.#volatile.onRequests(from, requests),
       onReplies: (_, replies) => this.#volatile.onReplies(replies),
+      // Nothing is fetched yet.
+      onFetchRequest: () => {},
+      onFetchResponse: () => {},
       onRoute: (peer) => this.group.onRoute(peer),
       onLost: (peer) => this.#volatile.onLost(peer),
       onEvidence: (peer, down) => {

@@ -4,6 +4,7 @@
  * Never: implementations (mesh.ts).
  */
 import type { Message } from '../../raft/index.ts'
+import type { FetchRequest, FetchResponse } from './fetch-codec.ts'
 import type { VolatileReply, VolatileRequest } from './volatile-codec.ts'
 
 export interface MeshPort {
@@ -11,6 +12,8 @@ export interface MeshPort {
   stop(): void
   /** A link to the peer is open. */
   connected(peer: string): boolean
+  /** Of the directory behind the open link to the peer. */
+  incarnation(peer: string): string | undefined
   /** Whether the peer's process is known to be gone. */
   down(peer: string): boolean
   /** Dropped when there is no way now. */
@@ -20,6 +23,9 @@ export interface MeshPort {
   /** False: there is no way to the node. */
   sendRequests(to: string, requests: readonly VolatileRequest[]): boolean
   sendReplies(to: string, replies: readonly VolatileReply[]): boolean
+  /** False: there is no way to the node, or too much is on the way. So with the next. */
+  sendFetchRequest(to: string, request: FetchRequest): boolean
+  sendFetchResponse(to: string, response: FetchResponse): boolean
 }
 
 export interface MeshHandlers {
@@ -27,6 +33,8 @@ export interface MeshHandlers {
   onForward(from: string, frame: Uint8Array): void
   onRequests(from: string, requests: VolatileRequest[]): void
   onReplies(from: string, replies: VolatileReply[]): void
+  onFetchRequest(from: string, request: FetchRequest): void
+  onFetchResponse(from: string, response: FetchResponse): void
   /** The path of bulk to this peer is new: what was sent on the former one may be lost. */
   onRoute(peer: string): void
   /** No link to the peer is left. */

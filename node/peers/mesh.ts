@@ -11,6 +11,14 @@
 import type { Message } from '../../raft/index.ts'
 import type { FrameSocket } from '../socket.ts'
 import { Dialer } from './dialer.ts'
+import {
+  decodeFetchRequest,
+  decodeFetchResponse,
+  encodeFetchRequest,
+  encodeFetchResponse,
+  type FetchRequest,
+  type FetchResponse,
+} from './fetch-codec.ts'
 import type { PeerIdentity } from './handshake.ts'
 import type { Link } from './link.ts'
 import { Listener } from './listener.ts'
@@ -44,7 +52,12 @@ const CONTROL = new Set<Message['type']>([
   'heartbeatResponse',
   'readRequest',
   'readResponse',
+  'installRequest',
+  'timeoutNow',
 ])
+
+/** Chunks and bodies for a peer beyond this many unsent bytes are dropped: those who install ask again, appends go first. */
+const FETCH_BUFFER_BYTES_MAX = 2 * 1024 * 1024
 
 export class Mesh implements MeshPort {
   readonly #options: MeshOptions
@@ -88,6 +101,11 @@ export class Mesh implements MeshPort {
     return (dialed ?? accepted) !== undefined
   }
 
+  incarnation(peer: string): string | undefined {
+    const { dialed, accepted } = this.#peers.get(peer) ?? {}
+    return (dialed ?? accepted)?.peer.incarnation
+  }
+
   down(peer: string): boolean {
     return this.#peers.get(peer)?.down === true
   }
@@ -114,18 +132,28 @@ export class Mesh implements MeshPort {
     return this.#sendBulk(to, ParcelKind.volatileReplies, encodeReplies(replies))
   }
 
-  #sendBulk(to: string, kind: number, payload: Uint8Array): boolean {
+  sendFetchRequest(to: string, request: FetchRequest): boolean {
+    return this.#sendBulk(to, ParcelKind.fetchRequest, encodeFetchRequest(request))
+  }
+
+  sendFetchResponse(to: string, response: FetchResponse): boolean {
+    const bytesMax = Math.min(FETCH_BUFFER_BYTES_MAX, this.#options.bufferBytesMax)
+    return this.#sendBulk(to, ParcelKind.fetchResponse, encodeFetchResponse(response), bytesMax)
+  }
+
+  #sendBulk(to: string, kind: number, payload: Uint8Array | readonly Uint8Array[], bytesMax?: number): boolean {
     const peer = this.#peers.get(to)
-    const link = peer && this.#bulk(peer)
+    const link = peer && this.#bulk(peer, bytesMax)
     if (link === undefined) return false
     const { id, incarnation } = this.#options.group
-    link.write((writer) => writer.add({ kind, flags: 0, group: id, groupIncarnation: incarnation }, payload))
+    const parts = payload instanceof Uint8Array ? [payload] : payload
+    link.write((writer) => writer.add({ kind, flags: 0, group: id, groupIncarnation: incarnation }, ...parts))
     return true
   }
 
-  #bulk(peer: Peer): Link | undefined {
+  #bulk(peer: Peer, bytesMax = this.#options.bufferBytesMax): Link | undefined {
     const link = peer.accepted ?? peer.dialed
-    return link !== undefined && link.bufferedBytes <= this.#options.bufferBytesMax ? link : undefined
+    return link !== undefined && link.bufferedBytes <= bytesMax ? link : undefined
   }
 
   #adopt(link: Link, way: 'dialed' | 'accepted'): void {
@@ -178,6 +206,10 @@ export class Mesh implements MeshPort {
           return this.#handlers.onRequests(peer.node, decodeRequests(parcel.payload))
         case ParcelKind.volatileReplies:
           return this.#handlers.onReplies(peer.node, decodeReplies(parcel.payload))
+        case ParcelKind.fetchRequest:
+          return this.#handlers.onFetchRequest(peer.node, decodeFetchRequest(parcel.payload))
+        case ParcelKind.fetchResponse:
+          return this.#handlers.onFetchResponse(peer.node, decodeFetchResponse(parcel.payload))
         default: {
           const raftMessage = readRaftMessage(parcel, ends)
           if (raftMessage !== undefined) this.#handlers.onRaft(raftMessage)

@@ -61,6 +61,11 @@ export const areas: readonly Area[] = [
     may: ['raft', 'wire', 'queue', 'basics'],
   },
   {
+    name: 'checkpointing',
+    holds: ['node/checkpointing'],
+    may: ['raft', 'wire', 'queue', 'basics', 'storage', 'peers'],
+  },
+  {
     name: 'gateway',
     holds: ['node/gateway', 'node/volatile.ts'],
     may: ['raft', 'wire', 'queue', 'basics', 'socket', 'group', 'peers'],

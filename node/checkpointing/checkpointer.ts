@@ -1,0 +1,220 @@
+/**
+ * Makes the node's own checkpoints, and lets the log go that they make needless: when enough of the log was applied since the last one,
+ * the machine's state is captured, encoded a chunk a turn while the machine goes on, and written beside the former one, which it
+ * replaces in one synced step (paper §7).
+ *
+ * Invariant 1: one at a time, and none while an install is written. Invariant 2: a checkpoint is never ahead of the log that is
+ * synced here, or a crash would leave a node that holds a state without the promises that belong to it. Invariant 3: the log
+ * keeps what a peer may still ask for: what followers lack, within a bound in bytes, and all above a mark that is being
+ * installed somewhere (trap 28).
+ */
+import type { RaftStatus } from '../../raft/index.ts'
+import type {
+  CheckpointInfo,
+  CheckpointingBasics,
+  CheckpointStore,
+  CompactionPlan,
+  GroupId,
+  LiveEntries,
+  LogIndex,
+  MachineCheckpoint,
+  SnapshotMark,
+} from './ports.ts'
+import { TrailingLog } from './trailing-log.ts'
+
+/** Log that stays behind a checkpoint whoever lacks it, bytes: a peer that was away for a moment needs no install. */
+const TRAILING_BYTES = 16 * 1024 * 1024
+
+/** How often it is looked whether the log is synced through a mark, milliseconds. */
+const SYNC_LOOK_MS = 10
+
+/** A stop makes a last checkpoint only when the former one, bytes, and with it probably this one, is soon written. */
+const FINAL_BYTES_MAX = 16 * 1024 * 1024
+
+export interface CheckpointerOptions extends CheckpointingBasics {
+  readonly group: GroupId
+  readonly checkpoints: Pick<CheckpointStore, 'current' | 'begin'>
+  /** What the checkpoint that was found at the start refers to; of no meaning when there was none. */
+  readonly references: LiveEntries
+  readonly machine: { checkpoint(): MachineCheckpoint }
+  readonly driver: {
+    status(): Pick<RaftStatus, 'appliedIndex' | 'persistedIndex' | 'firstIndex' | 'peers'>
+    mark(index: LogIndex): SnapshotMark
+    checkpointed(mark: SnapshotMark): void
+    compact(throughIndex: LogIndex): void
+  }
+  readonly compact: (plan: CompactionPlan) => Promise<unknown>
+  /** What peers that install now need. */
+  readonly pins: { pinned(): LiveEntries[]; logFloor(): LogIndex | undefined }
+  /** Log bytes applied since the last checkpoint that call for the next one, at the least. */
+  readonly checkpointBytes: number
+  /** Log bytes that are kept for followers that lack them, at the most. */
+  readonly trailingLogBytesMax: number
+}
+
+export interface CheckpointerStats {
+  /** Made by this process. */
+  readonly made: number
+  /** How long the last one took, milliseconds. */
+  readonly lastMs: number
+}
+
+export class Checkpointer {
+  readonly #options: CheckpointerOptions
+  readonly #trailing: TrailingLog
+  #references: LiveEntries
+  /** Log bytes applied since the mark of the last checkpoint. */
+  #bytes = 0
+  #dueBytes: number
+  #running: Promise<void> | undefined
+  /** How many want it to hold still: an install under way, a stop (invariant 1). */
+  #suspensions = 0
+  #stats: CheckpointerStats = { made: 0, lastMs: 0 }
+
+  constructor(options: CheckpointerOptions) {
+    this.#options = options
+    this.#references = options.references
+    this.#trailing = new TrailingLog(options.trailingLogBytesMax)
+    this.#dueBytes = this.#nextDue()
+  }
+
+  get stats(): CheckpointerStats {
+    return this.#stats
+  }
+
+  /** What the current checkpoint refers to. */
+  get references(): LiveEntries {
+    return this.#references
+  }
+
+  /** Every applied entry, in order; on the hot path, so it only counts. */
+  applied(index: LogIndex, bytes: number): void {
+    this.#trailing.applied(index, bytes)
+    this.#bytes += bytes
+    if (this.#bytes >= this.#dueBytes) this.#start()
+  }
+
+  /** The current checkpoint is of no use: a new one is due at once. */
+  renew(): void {
+    this.#dueBytes = 0
+    this.#start()
+  }
+
+  /** Holds still until the returned function is called. Resolves when nothing is being written any more. */
+  async suspend(): Promise<() => void> {
+    this.#suspensions++
+    await this.#running
+    let resumed = false
+    return () => {
+      if (resumed) return
+      resumed = true
+      this.#suspensions--
+      if (this.#bytes >= this.#dueBytes) this.#start()
+    }
+  }
+
+  /** For a stop in good order: a last checkpoint, if that is quick, so that the next start has little to apply. */
+  async finish(): Promise<void> {
+    const isSmall = (this.#options.checkpoints.current?.bytes ?? 0) <= FINAL_BYTES_MAX
+    if (this.#bytes > 0 && isSmall) this.#start()
+    await this.#running
+    this.stop()
+  }
+
+  /** Nothing more is begun; what is under way is abandoned. */
+  stop(): void {
+    this.#suspensions++
+  }
+
+  /** An installed checkpoint has become current. */
+  adopt(references: LiveEntries): void {
+    this.#references = references
+    this.#bytes = 0
+    this.#dueBytes = this.#nextDue()
+  }
+
+  /** The adopted checkpoint is in force, and the log begins behind it: nothing else of the former log is needed. */
+  async installed(): Promise<void> {
+    this.#trailing.clear()
+    await this.#compact(this.#options.checkpoints.current!.mark)
+  }
+
+  #nextDue(): number {
+    // A large state is not written again before as much log has come as it takes itself: at most half of all writing is this.
+    return Math.max(this.#options.checkpointBytes, this.#options.checkpoints.current?.bytes ?? 0)
+  }
+
+  #start(): void {
+    if (this.#running !== undefined || this.#suspensions > 0) return
+    this.#running = this.#turn()
+      .then(() => this.#make())
+      .catch(this.#options.onFatal)
+      .finally(() => {
+        this.#running = undefined
+      })
+  }
+
+  /** Between the entries of one turn the machine and the driver may be one entry apart. */
+  #turn(): Promise<void> {
+    return new Promise((resolve) => this.#options.clock.defer(resolve))
+  }
+
+  async #make(): Promise<void> {
+    if (this.#suspensions > 0) return
+    const { checkpoints, clock, driver, logger, machine } = this.#options
+    const { appliedIndex } = driver.status()
+    if (appliedIndex <= (checkpoints.current?.mark.index ?? 0)) return
+    const startedMs = clock.now()
+    const mark = driver.mark(appliedIndex)
+    const captured = machine.checkpoint()
+    this.#bytes = 0
+    // What is applied from here on counts for the next one, whatever becomes of this one.
+    this.#dueBytes = this.#nextDue()
+    const info = await this.#write(mark, captured)
+    if (info === undefined) return
+    this.#references = captured.references()
+    this.#dueBytes = this.#nextDue()
+    driver.checkpointed(mark)
+    const lastMs = clock.now() - startedMs
+    this.#stats = { made: this.#stats.made + 1, lastMs }
+    logger.info('checkpoint', { index: mark.index, bytes: info.bytes, references: this.#references.size, ms: lastMs })
+    await this.#compact(mark)
+  }
+
+  /** Undefined when an install wants to be alone: nothing is left of this one then. */
+  async #write(mark: SnapshotMark, captured: MachineCheckpoint): Promise<CheckpointInfo | undefined> {
+    const writer = this.#options.checkpoints.begin(mark, 'local')
+    for (const chunk of captured.chunks()) {
+      if (this.#suspensions > 0) break
+      await writer.put(chunk)
+      // One chunk a turn: encoding one takes a few milliseconds, and everything else waits meanwhile.
+      await this.#turn()
+    }
+    // Invariant 2.
+    while (this.#suspensions === 0 && this.#options.driver.status().persistedIndex < mark.index) {
+      await new Promise<void>((resolve) => this.#options.clock.setTimer(SYNC_LOOK_MS, resolve))
+    }
+    if (this.#suspensions === 0) return writer.commit()
+    await writer.abandon()
+    return undefined
+  }
+
+  async #compact(mark: SnapshotMark): Promise<void> {
+    const { compact, driver, group, pins } = this.#options
+    const firstIndex = this.#firstIndex(mark)
+    if (firstIndex > driver.status().firstIndex) driver.compact(firstIndex - 1)
+    await compact({ group, firstIndex, live: this.#references, pinned: pins.pinned() })
+  }
+
+  /** Invariant 3. */
+  #firstIndex(mark: SnapshotMark): LogIndex {
+    const { driver, pins, trailingLogBytesMax } = this.#options
+    const { firstIndex, peers } = driver.status()
+    const behind = mark.index + 1
+    // A peer that gets an install has no claim on the log below it.
+    const claims = peers.filter(({ mode }) => mode !== 'install').map(({ matchIndex }) => matchIndex + 1)
+    const wanted = Math.min(behind, this.#trailing.startOf(TRAILING_BYTES) ?? behind, ...claims)
+    const capped = Math.max(wanted, this.#trailing.startOf(trailingLogBytesMax) ?? behind)
+    return Math.max(firstIndex, Math.min(behind, capped, pins.logFloor() ?? behind))
+  }
+}
