@@ -1,17 +1,20 @@
 /**
  * One live socket to one of the servers, again and again: handshake, liveness in both directions, reconnect with full jitter
- * over the server list. It speaks of hello, welcome, fault and heartbeat; all other frames are its user's.
+ * over the server list, and a move to another server before the node at the other end stops (move.ts). It speaks of hello, welcome,
+ * goodbye, fault and heartbeat; all other frames are its user's.
  *
  * Never: anything that outlives a socket but the server list and why each server failed last.
  */
 import { type ErrorCode, MeshError } from '../wire/errors.ts'
 import { FrameKind, PROTOCOL_VERSION } from '../wire/frame.ts'
-import type { Fault, Hello, Welcome } from '../wire/session-frames.ts'
+import type { Fault, Goodbye, Hello, Welcome } from '../wire/session-frames.ts'
 import { decodeSessionFrame, encodeSessionFrame, heartbeatFrame } from '../wire/session-frames.ts'
 import type { Clock } from './clock.ts'
 import { meshErrorOf } from './errors.ts'
+import { Line, type LineUser } from './line.ts'
+import { Move } from './move.ts'
 import type { Settings } from './options.ts'
-import type { OpenSocket, Socket } from './socket.ts'
+import type { OpenSocket } from './socket.ts'
 import type { StatusFeed } from './status.ts'
 
 /** From the start of an attempt to its welcome, milliseconds: an election fits into it. */
@@ -22,6 +25,16 @@ const STABLE_MS = 2_000
 const SILENT_TICKS_MAX = 5
 /** A node that asks for more would have its clients do nothing else, milliseconds. */
 const HEARTBEAT_MS_MIN = 10
+/** How long a socket that the client has moved away from is listened to, if its node does not close it, milliseconds. */
+const FORMER_MS = 10_000
+/** They are about the socket that they come on; on a former one they tell nothing. */
+const LINE_FRAMES: readonly number[] = [
+  FrameKind.heartbeat,
+  FrameKind.fault,
+  FrameKind.welcome,
+  FrameKind.goodbye,
+  FrameKind.parted,
+]
 /** Faults that no other attempt will mend. */
 const FATAL: readonly ErrorCode[] = ['Unauthorized', 'UnsupportedVersion']
 
@@ -31,8 +44,17 @@ export interface ConnectionUser {
   hello(): Hello
   /** May throw MeshError Protocol; the socket is then given up. */
   attached(welcome: Welcome): void
-  /** A frame on an attached socket. Whatever it throws ends the socket, not the client. */
-  receive(frame: Uint8Array): void
+  /**
+   * A frame on an attached socket. `isFormer`: the one that the client has moved away from. Whatever it throws ends the socket,
+   * not the client.
+   */
+  receive(frame: Uint8Array, isFormer: boolean): void
+  /** Nothing more may be sent; calls back when what only this attachment can answer is answered. */
+  silence(done: () => void): void
+  /** Takes that back. `inDoubt`: another node may have taken the session over. */
+  speak(inDoubt: boolean): void
+  /** Asks for nothing new; calls back when all that the node owes the client, and the client owes through it, is done. */
+  rest(done: () => void): void
   detached(): void
   /** The session of the last hello does not exist any more; the next hello will open another. */
   sessionLost(): void
@@ -49,9 +71,14 @@ export class Connection {
   readonly #feed: StatusFeed
   readonly #user: ConnectionUser
   #state: State = 'idle'
-  #socket: Socket | undefined
-  /** Rises with each socket, so that a former one is not heard any more. */
-  #generation = 0
+  /** The socket that is being opened or attached. */
+  #line: Line | undefined
+  /** Moved away from; its node may still have something for this client. */
+  #former: Line | undefined
+  #cancelFormer = () => {}
+  #move: Move | undefined
+  /** The node stops, and there is no other one. */
+  #isLeaving = false
   #server = 0
   /** Attempts since the last stable connection. */
   #attempts = 0
@@ -86,7 +113,7 @@ export class Connection {
   /** Only while attached. */
   send(frame: Uint8Array): void {
     this.#spoke = true
-    this.#socket!.send(frame)
+    this.#line!.send(frame)
   }
 
   /** Why there is no connection: NoQuorum if a server said so since the last one, else the last failure. */
@@ -101,38 +128,39 @@ export class Connection {
   }
 
   close(): void {
-    this.#end()
-    this.#socket?.close()
+    this.#endMove()
+    this.#endFormer()
+    this.#drop('close')
     this.#state = 'closed'
   }
 
   #open(): void {
-    const server = this.#settings.servers[this.#server]!
-    const generation = ++this.#generation
-    const current = (): boolean => this.#generation === generation
     this.#state = 'opening'
     try {
-      this.#socket = this.#openSocket(server, {
-        onOpen: () => {
-          if (current()) this.#greet()
-        },
-        onFrame: (frame) => {
-          if (current()) this.#receive(frame)
-        },
-        onClose: (reason) => {
-          if (current()) this.#lost(new MeshError('Connection', `${server}: ${reason}`), 'none')
-        },
-      })
+      this.#line = this.#dial(this.#server, this.#hearing())
     } catch (error) {
-      this.#giveUp(
-        error instanceof MeshError
-          ? error
-          : new MeshError('Connection', `${server} cannot be opened`, { cause: error }),
-      )
-      return
+      return this.#giveUp(error as MeshError)
     }
+    this.#limitAttempt()
+  }
+
+  #dial(server: number, user: LineUser): Line {
+    return new Line(server, this.#settings.servers[server]!, this.#openSocket, user)
+  }
+
+  /** What is done about the socket that is the client's. */
+  #hearing(): LineUser {
+    return {
+      onOpen: () => this.#greet(),
+      onFrame: (frame) => this.#receive(frame),
+      onClose: (error) => this.#lost(error, 'none'),
+    }
+  }
+
+  #limitAttempt(): void {
+    const { url } = this.#line!
     this.#cancelTimer = this.#clock.setTimer(ATTEMPT_MS, () => {
-      const problem = `${server}: no welcome within ${ATTEMPT_MS} ms`
+      const problem = `${url}: no welcome within ${ATTEMPT_MS} ms`
       this.#lost(new MeshError('NoQuorum', problem, { outcome: 'not-applied' }), 'terminate')
     })
   }
@@ -140,7 +168,7 @@ export class Connection {
   #greet(): void {
     const hello = this.#user.hello()
     this.#resuming = hello.session !== undefined
-    this.#socket!.send(encodeSessionFrame(FrameKind.hello, hello))
+    this.#line!.send(encodeSessionFrame(FrameKind.hello, hello))
   }
 
   #receive(frame: Uint8Array): void {
@@ -151,10 +179,16 @@ export class Connection {
           return
         case FrameKind.fault:
           return this.#fault(decodeSessionFrame(frame) as Fault)
-        case FrameKind.welcome:
+        case FrameKind.welcome: {
+          if (this.#state !== 'opening') throw new MeshError('Protocol', 'a second welcome')
           return this.#welcome(decodeSessionFrame(frame) as Welcome)
+        }
+        case FrameKind.goodbye:
+          return this.#goodbye(decodeSessionFrame(frame) as Goodbye)
+        case FrameKind.parted:
+          return this.#parted()
         default:
-          if (this.#state === 'attached') this.#user.receive(frame)
+          if (this.#state === 'attached') this.#user.receive(frame, false)
       }
     } catch (error) {
       const problem = new MeshError('Protocol', 'the node sent what cannot be read', { cause: error })
@@ -164,7 +198,6 @@ export class Connection {
   }
 
   #welcome(welcome: Welcome): void {
-    if (this.#state !== 'opening') throw new MeshError('Protocol', 'a second welcome')
     if (welcome.version !== PROTOCOL_VERSION) throw new MeshError('Protocol', `version ${welcome.version} in welcome`)
     if (!(welcome.heartbeatMs >= HEARTBEAT_MS_MIN)) throw new MeshError('Protocol', 'a welcome without a heartbeat')
     this.#cancelTimer()
@@ -174,12 +207,12 @@ export class Connection {
     this.#attachedMs = this.#clock.now()
     this.#failures.clear()
     this.#watch(welcome.heartbeatMs / 2)
-    const server = this.#settings.servers[this.#server]!
-    this.#feed.tell({ type: 'connected', server, node: welcome.node, session: welcome.session })
+    const { url } = this.#line!
+    this.#feed.tell({ type: 'connected', server: url, node: welcome.node, session: welcome.session })
   }
 
   #fault({ code, message }: Fault): void {
-    const error = meshErrorOf(code, `${this.#settings.servers[this.#server]}: ${message}`)
+    const error = meshErrorOf(code, `${this.#line!.url}: ${message}`)
     if (this.#state === 'opening' && this.#resuming && error.code === 'SessionLost') {
       this.#drop('close')
       this.#user.sessionLost()
@@ -189,6 +222,79 @@ export class Connection {
       this.#drop('close')
       this.#giveUp(error)
     } else this.#lost(error, 'close')
+  }
+
+  /** The node stops soon: the client goes elsewhere, from one of the other servers on, so that not all go to the same. */
+  #goodbye({ graceMs }: Goodbye): void {
+    if (this.#state !== 'attached' || this.#move !== undefined || this.#isLeaving) return
+    const { servers, logger } = this.#settings
+    logger.info('the node stops', { server: this.#line!.url, graceMs })
+    const first = Math.floor(this.#clock.random() * (servers.length - 1))
+    const others = servers.slice(1).map((_, i) => {
+      return (this.#server + 1 + ((first + i) % (servers.length - 1))) % servers.length
+    })
+    const user = this.#user
+    this.#move = new Move(others, this.#clock, {
+      dial: (server, lineUser) => this.#dial(server, lineUser),
+      silence: (done) => user.silence(done),
+      speak: (inDoubt) => user.speak(inDoubt),
+      leave: () => this.send(encodeSessionFrame(FrameKind.leave, { ends: false })),
+      hello: () => user.hello(),
+      arrived: (line, welcome) => this.#arrived(line, welcome),
+      failed: (server, error) => this.#failures.set(server, error),
+      stranded: () => this.#stranded(),
+    })
+    this.#move.start()
+  }
+
+  #parted(): void {
+    this.#move?.parted()
+    const line = this.#line
+    if (!this.#isLeaving) return
+    this.#user.rest(() => {
+      const error = new MeshError('Connection', `${line!.url}: the node stops`)
+      if (this.#isLeaving && this.#line === line) this.#lost(error, 'close')
+    })
+  }
+
+  #arrived(line: Line, welcome: Uint8Array): void {
+    this.#cancelTimer()
+    this.#endFormer()
+    const former = this.#line!
+    this.#former = former
+    former.handTo({ onOpen() {}, onFrame: (frame) => this.#late(frame), onClose: () => this.#endFormer() })
+    this.#cancelFormer = this.#clock.setTimer(FORMER_MS, () => this.#endFormer())
+    this.#take(line)
+    this.#receive(welcome)
+  }
+
+  #take(line: Line): void {
+    this.#move = undefined
+    this.#state = 'opening'
+    this.#line = line
+    this.#server = line.server
+    this.#resuming = true
+    line.handTo(this.#hearing())
+  }
+
+  /** What the node that the client has left had still to say. */
+  #late(frame: Uint8Array): void {
+    if (LINE_FRAMES.includes(frame[0]!)) return
+    try {
+      this.#user.receive(frame, true)
+    } catch (error) {
+      this.#settings.logger.error('the former node sent what cannot be read', { error })
+      this.#endFormer()
+    }
+  }
+
+  /** Nobody else serves: the client is done with what is under way, then waits for the servers to come back. */
+  #stranded(): void {
+    this.#move = undefined
+    // Without reconnects the end of the socket is the end of the client: it stays for as long as it can.
+    if (this.#settings.reconnect === false) return
+    this.#isLeaving = true
+    this.send(encodeSessionFrame(FrameKind.leave, { ends: true }))
   }
 
   /**
@@ -202,10 +308,9 @@ export class Connection {
     const tick = () => {
       silentTicks = this.#heard ? 0 : silentTicks + 1
       if (silentTicks >= SILENT_TICKS_MAX) {
-        const server = this.#settings.servers[this.#server]!
-        return this.#lost(new MeshError('Connection', `${server} has gone silent`), 'terminate')
+        return this.#lost(new MeshError('Connection', `${this.#line!.url} has gone silent`), 'terminate')
       }
-      if (!this.#spoke) this.#socket!.send(heartbeatFrame)
+      if (!this.#spoke) this.#line!.send(heartbeatFrame)
       this.#heard = false
       this.#spoke = false
       this.#cancelTimer = this.#clock.setTimer(tickMs, tick)
@@ -216,6 +321,7 @@ export class Connection {
   #lost(error: MeshError, how: 'close' | 'terminate' | 'none'): void {
     const wasAttached = this.#state === 'attached'
     this.#failures.set(this.#server, error)
+    const next = this.#move?.release()
     this.#drop(how)
     if (wasAttached) {
       if (this.#clock.now() - this.#attachedMs >= STABLE_MS) this.#attempts = 0
@@ -223,7 +329,11 @@ export class Connection {
       this.#user.detached()
     }
     // The user may have closed the client in answer to what it was just told.
-    if (this.#state !== 'closed') this.#retry(wasAttached, error)
+    if (this.#state === 'closed') return next?.line.drop('close')
+    if (next === undefined) return this.#retry(wasAttached, error)
+    this.#take(next.line)
+    this.#limitAttempt()
+    if (next.stage === 'silent') this.#greet()
   }
 
   #retry(wasAttached: boolean, error: MeshError): void {
@@ -235,8 +345,10 @@ export class Connection {
     this.#attempts++
     this.#server = (this.#server + 1) % servers.length
     const { initialMs, maxMs } = reconnect === false ? { initialMs: 0, maxMs: 0 } : reconnect
+    // A node that stops knows that others serve; once they all say so there is no hurry.
+    const isAtOnce = error.code === 'Draining' && this.#attempts % servers.length !== 0
     // Full jitter: clients that lost the same node do not come back in step.
-    const delayMs = this.#clock.random() * Math.min(maxMs, initialMs * 2 ** round)
+    const delayMs = isAtOnce ? 0 : this.#clock.random() * Math.min(maxMs, initialMs * 2 ** round)
     this.#state = 'waiting'
     this.#feed.tell({ type: 'reconnecting', attempt: this.#attempts, delayMs, error })
     this.#cancelTimer = this.#clock.setTimer(delayMs, () => this.#open())
@@ -244,23 +356,29 @@ export class Connection {
 
   #giveUp(error: MeshError): void {
     this.#failures.set(this.#server, error)
-    this.#end()
-    this.#state = 'closed'
+    this.close()
     this.#user.gaveUp(error)
   }
 
-  #drop(how: 'close' | 'terminate' | 'none'): void {
-    const socket = this.#socket
-    this.#end()
-    this.#state = 'waiting'
-    this.#socket = undefined
-    if (how !== 'none') socket?.[how]()
-  }
-
   /** From here on neither the socket nor a timer is heard. */
-  #end(): void {
-    this.#generation++
+  #drop(how: 'close' | 'terminate' | 'none'): void {
     this.#cancelTimer()
     this.#cancelTimer = () => {}
+    this.#move = undefined
+    this.#isLeaving = false
+    this.#line?.drop(how)
+    this.#line = undefined
+    this.#state = 'waiting'
+  }
+
+  #endMove(): void {
+    this.#move?.release()?.line.drop('close')
+    this.#move = undefined
+  }
+
+  #endFormer(): void {
+    this.#cancelFormer()
+    this.#former?.drop('close')
+    this.#former = undefined
   }
 }

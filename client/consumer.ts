@@ -4,7 +4,9 @@
  *
  * Invariants:
  * 1. `open` has every delivery of the current incarnation that is neither settled nor lost, in order of number.
- * 2. After a re-attachment nothing that was buffered is handed out before the cluster has said that it is still held.
+ * 2. After a re-attachment nothing that was buffered is handed out before the cluster has said that it is still held; from the
+ *    hello on nothing is handed out at all.
+ * 3. What comes after a hello is not among what it names as held: with the attachment that it asks for it has gone back.
  */
 import type { IncomingDelivery } from '../wire/deliver-frame.ts'
 import { MeshError } from '../wire/errors.ts'
@@ -47,6 +49,10 @@ export class Consumer implements DeliveryHolder {
   #isAttached = false
   /** Invariant 2: waits for the cluster's word. */
   #isInDoubt = false
+  /** Rises with each cause of doubt: a word about an earlier one does not end a later one. */
+  #doubts = 0
+  /** Invariant 3: the last delivery that the pending hello names. */
+  #heldUpTo = Number.POSITIVE_INFINITY
   #isStopped = false
   #ticks = 0
   /** Deliveries up to it have been here for a whole tick. */
@@ -93,6 +99,7 @@ export class Consumer implements DeliveryHolder {
     this.#tickMark = 0
     this.#isAttached = true
     this.#isInDoubt = false
+    this.#heldUpTo = Number.POSITIVE_INFINITY
   }
 
   /** The next message to hand out, if there is one. */
@@ -141,29 +148,53 @@ export class Consumer implements DeliveryHolder {
     return this.#settles.settle({ consumer: this.#incarnation!, delivery: delivery.number, outcome: extended, ms })
   }
 
-  /** Everything without a confirmed settle, as the next hello is to list it. */
+  /** Everything without a confirmed settle, as the hello that goes out now lists it. */
   held(): [first: number, count: number][] {
     if (this.#incarnation === undefined) return []
-    return joined([...runsOf(this.#open.keys()), ...this.#settles.unconfirmed(this.#incarnation)])
+    this.greeted()
+    const open = [...this.#open.keys()].filter((number) => number <= this.#heldUpTo)
+    return joined([...runsOf(open), ...this.#settles.unconfirmed(this.#incarnation)])
+  }
+
+  /** A hello was sent that names nothing of it beyond what has come so far. */
+  greeted(): void {
+    this.#doubts++
+    this.#isInDoubt = true
+    this.#heldUpTo = Math.min(this.#heldUpTo, this.#lastDelivery)
   }
 
   detached(): void {
     this.#isAttached = false
-    this.#isInDoubt = this.#open.size > 0
+    this.#doubts++
+    this.#isInDoubt ||= this.#open.size > 0
     this.#stopTicks()
   }
 
-  /** Asks for what it holds: an extension of a delivery that went back meanwhile comes back as stale. */
+  /** The hello is answered: all that it did not name has gone back. */
   attached(): void {
+    const error = new MeshError('LeaseLost', 'the delivery came while the client moved')
+    for (const delivery of [...this.#open.values()]) {
+      if (delivery.number > this.#heldUpTo) this.#lose(delivery, error)
+    }
+    this.goOn()
+  }
+
+  /**
+   * On this attachment, whichever it is by now. Asks for what it holds: an extension of a delivery that went back meanwhile comes
+   * back as stale.
+   */
+  goOn(): void {
     this.#isAttached = true
+    this.#heldUpTo = Number.POSITIVE_INFINITY
     if (this.#open.size === 0) {
       this.#isInDoubt = false
       return
     }
+    const doubts = ++this.#doubts
     const asked = this.#extendAll([...this.#open.values()])
     this.#scheduleTick()
     const certain = () => {
-      if (!this.#isAttached) return
+      if (!this.#isAttached || doubts !== this.#doubts) return
       this.#isInDoubt = false
       this.#user.ready()
     }

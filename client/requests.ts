@@ -51,6 +51,9 @@ export class Requests {
   readonly #queries = new Map<number, Query>()
   #unsentRequests: RequestItem[] = []
   #unsentQueries: Query[] = []
+  /** Nothing is asked on this attachment any more. */
+  #isHeld = false
+  #onRest: (() => void)[] = []
   #lastNumber = 0
   #closed: MeshError | undefined
 
@@ -93,6 +96,7 @@ export class Requests {
 
   /** Only while attached. */
   flush(send: (frame: Uint8Array) => void): void {
+    if (this.#isHeld) return
     const queries = this.#unsentQueries
     this.#unsentQueries = []
     for (const query of queries) if (this.#markSent(query.id)) send(encodeSessionFrame(FrameKind.query, query))
@@ -105,7 +109,18 @@ export class Requests {
     }
   }
 
+  /** Asks nothing more until the next attachment. */
+  hold(): void {
+    this.#isHeld = true
+  }
+
+  /** Resolves when no request that was sent waits for its reply; queries are asked again anyway. */
+  async rested(): Promise<void> {
+    if (this.#awaitsReply()) await new Promise<void>((resolve) => this.#onRest.push(resolve))
+  }
+
   attached(): void {
+    this.#isHeld = false
     this.#unsentQueries = [...this.#queries.values()]
   }
 
@@ -187,7 +202,13 @@ export class Requests {
     const waiting = this.#waiting.get(number)
     this.#waiting.delete(number)
     this.#queries.delete(number)
+    if (this.#onRest.length > 0 && !this.#awaitsReply()) for (const tell of this.#onRest.splice(0)) tell()
     return waiting
+  }
+
+  #awaitsReply(): boolean {
+    for (const [number, { isSent }] of this.#waiting) if (isSent && !this.#queries.has(number)) return true
+    return false
   }
 
   #expire(nowMs: number): number {

@@ -96,6 +96,11 @@ export class Responders {
     await Promise.all(this.#responders.map((responder) => responder.close({ timeoutMs })))
   }
 
+  /** Resolves when no request is being answered. */
+  async rested(): Promise<void> {
+    if (this.#running.size > 0) await new Promise<void>((resolve) => this.#onRest.push(resolve))
+  }
+
   /** The client is closed: nobody will get what is still being worked out. */
   abandon(error: MeshError): void {
     for (const responder of this.#responders.splice(0)) responder.end(undefined)
@@ -109,10 +114,7 @@ export class Responders {
       await this.#host.command(command, Math.min(timeoutMs, UNLISTEN_TIMEOUT_MS)).catch(() => {})
     }
     this.#remove(responder)
-    if (this.#running.size > 0) {
-      const rest = new Promise<void>((resolve) => this.#onRest.push(resolve))
-      await within(this.#host.clock, timeoutMs, rest)
-    }
+    await within(this.#host.clock, timeoutMs, this.rested())
     responder.end(undefined)
   }
 

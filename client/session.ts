@@ -17,6 +17,7 @@ import {
   type OutcomeNotice,
   type RepliedItem,
   type RequestedItem,
+  type Resumed,
   type SettledNotice,
   type Welcome,
 } from '../wire/session-frames.ts'
@@ -47,6 +48,10 @@ export class Session implements ConnectionUser {
   readonly #identity = new Identity()
   readonly #consumers = new Map<number, Consumer>()
   readonly #watchdog: Watchdog
+  /** Nothing may be sent: the client is between two nodes. */
+  #isSilent = false
+  /** A hello was said and not answered: consumers that begin meanwhile are not among what it names. */
+  #isGreeting = false
   /** Time of the turn at hand; undefined between turns. */
   #turnMs: number | undefined
   #isOver = false
@@ -101,7 +106,10 @@ export class Session implements ConnectionUser {
     clock: this.#clock,
     commandTimeoutMs: this.#settings.publishTimeoutMs,
     command: (command, timeoutMs, onResult) => this.publisher.command(command, timeoutMs, onResult),
-    enroll: (consumer) => this.#consumers.set(consumer.incarnation!, consumer),
+    enroll: (consumer) => {
+      if (this.#isGreeting) consumer.greeted()
+      this.#consumers.set(consumer.incarnation!, consumer)
+    },
     dismiss: (consumer) => {
       if (consumer.incarnation !== undefined) this.#consumers.delete(consumer.incarnation)
     },
@@ -134,6 +142,7 @@ export class Session implements ConnectionUser {
   hello(): Hello {
     const { name, token } = this.#settings
     const { session } = this.#identity
+    this.#isGreeting = true
     const held: HeldDeliveries[] = []
     for (const [incarnation, consumer] of this.#consumers) {
       const runs = consumer.held()
@@ -152,18 +161,35 @@ export class Session implements ConnectionUser {
   attached({ session, epoch, lastSequence, outcomes, consumers }: Welcome): void {
     this.#identity.session = session
     this.#identity.epoch = epoch
-    this.publisher.sequencer.attached(lastSequence, outcomes)
-    this.settles.attached()
+    this.#isGreeting = false
+    this.#isSilent = false
     this.requests.attached()
-    this.#compareConsumers(new Set(consumers))
+    this.#goOnFrom(lastSequence, outcomes, consumers)
     this.#watchdog.start()
-    this.#wake()
     this.#onStart(undefined)
   }
 
   detached(): void {
+    this.#isSilent = false
     this.#watchdog.stop()
     for (const consumer of this.#consumers.values()) consumer.detached()
+  }
+
+  silence(done: () => void): void {
+    this.#isSilent = true
+    void this.settles.answered().then(done)
+  }
+
+  speak(inDoubt: boolean): void {
+    this.#isGreeting = false
+    this.#isSilent = false
+    if (inDoubt) for (const consumer of this.#consumers.values()) consumer.goOn()
+    this.#wake()
+  }
+
+  rest(done: () => void): void {
+    this.requests.hold()
+    void Promise.all([this.requests.rested(), this.responders.rested()]).then(() => this.silence(done))
   }
 
   sessionLost(): void {
@@ -182,12 +208,14 @@ export class Session implements ConnectionUser {
     this.end(error)
   }
 
-  receive(frame: Uint8Array): void {
+  receive(frame: Uint8Array, isFormer: boolean): void {
     switch (frame[0]) {
       case FrameKind.confirm:
         this.publisher.sequencer.confirm(decodeConfirmFrame(frame))
         return this.#goOn()
       case FrameKind.deliver: {
+        // What the former node handed out and the client did not hold when it left has gone back.
+        if (isFormer) return
         const { consumer, deliveries } = decodeDeliverFrame(frame)
         // Those of a consumer that is being cancelled go back by themselves.
         return this.#consumers.get(consumer)?.deliver(deliveries)
@@ -204,6 +232,10 @@ export class Session implements ConnectionUser {
         return this.#goOn()
       case FrameKind.answer:
         return this.requests.answered(decodeSessionFrame(frame) as Answer)
+      case FrameKind.resumed: {
+        const { lastSequence, outcomes, consumers } = decodeSessionFrame(frame) as Resumed
+        return this.#goOnFrom(lastSequence, outcomes, consumers)
+      }
       case FrameKind.cancelled: {
         const { consumer, reason } = decodeSessionFrame(frame) as CancelledNotice
         return this.#cancelled(consumer, reason)
@@ -230,7 +262,7 @@ export class Session implements ConnectionUser {
 
   readonly #flush = (): void => {
     this.#turnMs = undefined
-    if (!this.#connection.attached) return
+    if (!this.#connection.attached || this.#isSilent) return
     // Settles first: they make room in the cluster, and they wait for nothing.
     this.settles.flush(this.#send)
     this.publisher.sequencer.flush(this.#send)
@@ -247,6 +279,14 @@ export class Session implements ConnectionUser {
     }
     const { code, message } = this.#connection.problem
     return { code: code === 'NoQuorum' ? code : 'Connection', message, isAttached: false } as const
+  }
+
+  /** What the cluster knows of the session; what it does not know yet, or may not have told, goes out again. */
+  #goOnFrom(lastSequence: number, outcomes: readonly OutcomeNotice[], consumers: readonly number[]): void {
+    this.publisher.sequencer.attached(lastSequence, outcomes)
+    this.settles.attached()
+    this.#compareConsumers(new Set(consumers))
+    this.#wake()
   }
 
   /** After a re-attachment: consumers that the cluster has ended meanwhile, and those of which only the cluster knows. */

@@ -186,6 +186,11 @@ export class Settles {
     await Promise.all(batches.map(({ onAnswer }) => new Promise<void>((resolve) => onAnswer.push(resolve))))
   }
 
+  /** Resolves when the cluster has answered for everything sent so far. */
+  async answered(): Promise<void> {
+    await Promise.all([...this.#underWay].map(({ onAnswer }) => new Promise<void>((resolve) => onAnswer.push(resolve))))
+  }
+
   #encode(tag: number, items: readonly SettleItem[]): Uint8Array {
     const { session, epoch } = this.#identity
     return encodeSettleFrame({ group: GROUP, session, epoch, tag, seen: this.#host.seen() }, items)

@@ -5,7 +5,7 @@
 import type { MeshError } from '../wire/errors.ts'
 
 export type Status =
-  /** A session is attached (again) through this server. */
+  /** A session is attached (again) through this server. Without `disconnected` before it: the client has moved, since its node stops. */
   | { readonly type: 'connected'; readonly server: string; readonly node: string; readonly session: number }
   | { readonly type: 'disconnected'; readonly server: string; readonly error: MeshError }
   /** The next attempt starts in `delayMs`; `error` is why the last one failed. */

@@ -109,6 +109,7 @@ describe('kinds of frames', () => {
       request: 33,
       reply: 34,
       query: 35,
+      leave: 36,
       welcome: 64,
       confirm: 65,
       outcome: 66,
@@ -119,6 +120,9 @@ describe('kinds of frames', () => {
       answer: 71,
       cancelled: 73,
       fault: 74,
+      goodbye: 75,
+      parted: 76,
+      resumed: 77,
       heartbeat: 96,
     })
   })

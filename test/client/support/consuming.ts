@@ -14,8 +14,9 @@ export interface ConsumerScene extends Scene {
 export async function consuming(
   options: SubscribeOptions = {},
   prepare?: (node: ScriptedNode) => void,
+  servers?: string[],
 ): Promise<ConsumerScene> {
-  const scene = await connected({}, prepare)
+  const scene = await connected(servers === undefined ? {} : { servers }, prepare)
   const held = new Held()
   const subscribing = scene.client.subscribe('orders.*', held.handler, { queue: 'q', ...options })
   await scene.clock.settle()

@@ -16,7 +16,9 @@ import {
   encodeSessionFrame,
   type Hello,
   heartbeatFrame,
+  type Leave,
   type OutcomeNotice,
+  partedFrame,
   type Query,
   type ReplyItem,
   type RequestItem,
@@ -83,6 +85,15 @@ export class ScriptedSocket {
     this.give(encodeSessionFrame(kind, value))
   }
 
+  /** About to stop. */
+  goodbye(graceMs = 5_000): void {
+    this.say(FrameKind.goodbye, { graceMs })
+  }
+
+  parted(): void {
+    this.give(partedFrame)
+  }
+
   heartbeat(): void {
     this.give(heartbeatFrame)
   }
@@ -140,6 +151,7 @@ export class ScriptedNode {
   readonly requests: RequestItem[] = []
   readonly replies: ReplyItem[] = []
   readonly queries: Query[] = []
+  readonly leaves: Leave[] = []
   /** What the welcome asks for. Long, so that tests need not keep a connection alive. */
   heartbeatMs = 3_600_000
   heartbeats = 0
@@ -148,7 +160,7 @@ export class ScriptedNode {
   /** Frames in the order of their arrival, by name of kind. */
   readonly order: string[] = []
   /** What is answered without the test's doing. */
-  auto = { open: true, welcome: true, confirm: false, control: true, settle: true }
+  auto = { open: true, welcome: true, confirm: false, control: true, settle: true, part: true }
   #minted = 100
 
   readonly openSocket: OpenSocket = (url, handlers) => {
@@ -201,6 +213,10 @@ export class ScriptedNode {
         return
       case FrameKind.query:
         this.queries.push(decodeSessionFrame(frame) as Query)
+        return
+      case FrameKind.leave:
+        this.leaves.push(decodeSessionFrame(frame) as Leave)
+        if (this.auto.part) queueMicrotask(() => socket.parted())
         return
       case FrameKind.heartbeat:
         this.heartbeats++
