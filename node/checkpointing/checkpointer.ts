@@ -38,7 +38,10 @@ export interface CheckpointerOptions extends CheckpointingBasics {
   readonly references: LiveEntries
   readonly machine: { checkpoint(): MachineCheckpoint }
   readonly driver: {
-    status(): Pick<RaftStatus, 'appliedIndex' | 'persistedIndex' | 'firstIndex' | 'peers'>
+    status(): Pick<RaftStatus, 'appliedIndex' | 'persistedIndex' | 'firstIndex'> & {
+      /** What a leader knows of its peers; empty on others. */
+      readonly peers: readonly { readonly matchIndex: LogIndex; readonly mode: string }[]
+    }
     mark(index: LogIndex): SnapshotMark
     checkpointed(mark: SnapshotMark): void
     compact(throughIndex: LogIndex): void

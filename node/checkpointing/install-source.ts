@@ -12,6 +12,7 @@ import type {
   CheckpointInfo,
   CheckpointingBasics,
   CheckpointStore,
+  Entry,
   HeldEntries,
   LiveEntries,
   LogIndex,
@@ -143,30 +144,35 @@ export class InstallSource {
   }
 
   async #entries(indexes: readonly LogIndex[]): Promise<FetchAnswer> {
-    const { appliedIndex, entries } = this.#options
-    const found = []
+    const found: Entry[] = []
     let bytes = 0
     let dealt = 0
-    while (dealt < indexes.length && bytes < FETCH_BYTES_MAX) {
-      const from = indexes[dealt]!
-      if (from > appliedIndex()) {
-        // Neither this one nor those behind it: not known here to be committed.
-        dealt = indexes.length
-        break
-      }
+    while (dealt < indexes.length) {
       // What is asked for alone is read alone: old messages lie far apart.
-      const isRun = indexes[dealt + 1] === from + 1
-      const read = await entries.readHeld(from, isRun ? FETCH_BYTES_MAX - bytes : 1)
+      const isRun = indexes[dealt + 1] === indexes[dealt]! + 1
+      const read = await this.#read(indexes[dealt]!, isRun ? FETCH_BYTES_MAX - bytes : 1)
       // Nothing from here on is held.
       if (read.length === 0) dealt = indexes.length
       for (const entry of read) {
         while (dealt < indexes.length && indexes[dealt]! < entry.index) dealt++
-        if (indexes[dealt] !== entry.index || entry.index > appliedIndex()) continue
+        if (indexes[dealt] !== entry.index) continue
+        if (found.length > 0 && bytes + entry.data.length > FETCH_BYTES_MAX) {
+          return { what: 'entries', dealt, entries: found }
+        }
         found.push(entry)
         bytes += entry.data.length
         dealt++
       }
     }
     return { what: 'entries', dealt, entries: found }
+  }
+
+  /** Above what is applied here, entries are not known to be committed. */
+  async #read(from: LogIndex, bytesMax: number): Promise<Entry[]> {
+    const { appliedIndex, entries } = this.#options
+    const through = appliedIndex()
+    if (from > through) return []
+    const read = await entries.readHeld(from, Math.max(1, bytesMax))
+    return read.filter(({ index }) => index <= through)
   }
 }
