@@ -3,7 +3,7 @@ import { connectWith, type Status } from '../../client/index.ts'
 import { FrameKind } from '../../wire/frame.ts'
 import { encodeMessage } from '../../wire/message.ts'
 import { SettleOutcome } from '../../wire/settle-frame.ts'
-import { consuming, settlesOf } from './support/consuming.ts'
+import { consuming, reattach, settlesOf } from './support/consuming.ts'
 import { ManualClock } from './support/manual-clock.ts'
 import { connected, type Scene, watched } from './support/scene.ts'
 import { ScriptedNode, type ScriptedSocket } from './support/scripted-node.ts'
@@ -194,6 +194,25 @@ describe('deliveries during a move', () => {
     expect(held.bodies).toEqual(['again'])
   })
 
+  it('are not handed out on the word about an earlier attachment', async () => {
+    const scene = await consuming({ concurrency: 1 }, (node) => {
+      node.auto.settle = false
+    })
+    const { node, clock, held, consumer } = scene
+    node.socket.deliver(consumer, 1, ['a'])
+    await clock.settle()
+    await reattach(scene, [consumer])
+    const old = await goodbye(scene)
+    await opens(scene)
+    await clock.advance(1_000)
+    expect(node.hellos).toHaveLength(3)
+    old.deliver(consumer, 2, ['gone'])
+    old.say(FrameKind.settled, { tag: 1, stale: [] })
+    held.finish(0)
+    await clock.settle()
+    expect(held.bodies).toEqual(['a'])
+  })
+
   it('of a consumer that begins during the move are not held', async () => {
     const scene = await connected({}, (node) => {
       node.auto.control = false
@@ -301,35 +320,40 @@ describe('a move that does not succeed at once', () => {
 describe('a client with nowhere to go', () => {
   const alone = (prepare?: (node: ScriptedNode) => void) => connected({ servers: ['ws://a:1'] }, prepare)
 
-  it('asks for no more requests, answers what it has and waits for its replies; then it closes the socket and comes back', async () => {
-    const scene = await alone()
-    const { node, client, clock } = scene
-    let answer = (_: unknown) => {}
-    void client.respond('b', () => new Promise((resolve) => (answer = resolve)))
-    const requesting = watched(client.request('a', 1))
-    await clock.settle()
-    const old = node.socket
-    old.say(FrameKind.requested, [['t1', 'b', bytesOf(7)]])
-    await goodbye(scene)
-    expect(node.leaves).toEqual([{ ends: true }])
-    const later = watched(client.request('a', 2))
-    await clock.settle()
-    expect(node.requests).toHaveLength(1)
-    answer(9)
-    await clock.settle()
-    expect(node.replies).toHaveLength(1)
-    expect(old.ended).toBeUndefined()
-    old.say(FrameKind.replied, [[1, bytesOf(8)]])
-    await clock.settle()
-    expect(requesting.value).toMatchObject({ body: 8 })
-    expect(old.ended).toBe('closed')
-    await clock.advance(50)
-    await opens(scene)
-    node.socket.welcome({ lastSequence: 1 })
-    await clock.settle()
-    expect(node.requests.map(([number]) => number)).toEqual([1, 2])
-    expect(later.isSettled).toBe(false)
-  })
+  it.each(['answer', 'reply'])(
+    'asks for no more requests, closes the socket after the last %s, and comes back',
+    async (last) => {
+      const scene = await alone()
+      const { node, client, clock } = scene
+      let answer = (_: unknown) => {}
+      void client.respond('b', () => new Promise((resolve) => (answer = resolve)))
+      const requesting = watched(client.request('a', 1))
+      await clock.settle()
+      const old = node.socket
+      old.say(FrameKind.requested, [['t1', 'b', bytesOf(7)]])
+      await goodbye(scene)
+      expect(node.leaves).toEqual([{ ends: true }])
+      const later = watched(client.request('a', 2))
+      await clock.settle()
+      expect(node.requests).toHaveLength(1)
+      const steps = [() => answer(9), () => old.say(FrameKind.replied, [[1, bytesOf(8)]])]
+      if (last === 'answer') steps.reverse()
+      steps[0]!()
+      await clock.settle()
+      expect(old.ended).toBeUndefined()
+      steps[1]!()
+      await clock.settle()
+      expect(node.replies).toHaveLength(1)
+      expect(requesting.value).toMatchObject({ body: 8 })
+      expect(old.ended).toBe('closed')
+      await clock.advance(50)
+      await opens(scene)
+      node.socket.welcome({ lastSequence: 1 })
+      await clock.settle()
+      expect(node.requests.map(([number]) => number)).toEqual([1, 2])
+      expect(later.isSettled).toBe(false)
+    },
+  )
 
   it('publishes on meanwhile; what waits goes out when the server is back', async () => {
     const scene = await alone()
