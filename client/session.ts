@@ -189,7 +189,11 @@ export class Session implements ConnectionUser {
 
   rest(done: () => void): void {
     this.requests.hold()
-    void Promise.all([this.requests.rested(), this.responders.rested()]).then(() => this.silence(done))
+    void Promise.all([this.requests.rested(), this.responders.rested()]).then(() => {
+      // The last answers leave on this socket: their askers wait.
+      this.#flush()
+      this.silence(done)
+    })
   }
 
   sessionLost(): void {
