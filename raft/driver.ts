@@ -7,9 +7,10 @@
  * Never: decides anything about consensus, makes a promise for each message, or goes on after a failed write or a broken
  * invariant (trap 21): then it stops and says so once.
  */
+import { invariant } from './invariant.ts'
 import type { Message } from './message.ts'
 import type { RaftOptions } from './options.ts'
-import type { Clock, LogStorage, StateMachine, Transport } from './ports.ts'
+import type { Clock, LogStorage, SnapshotMark, StateMachine, Transport } from './ports.ts'
 import { type Proposed, Raft } from './raft.ts'
 import { Readers, ReadUnavailable } from './readers.ts'
 import type { LoadRequest, PersistToken, Ready } from './ready.ts'
@@ -54,6 +55,8 @@ export class RaftDriver {
   #committedIndex: LogIndex = 0
   /** Committed entries are being read back from storage; nothing else is applied meanwhile. */
   #isReading = false
+  /** Checkpoints installed so far: a read-back that began before one brings nothing. */
+  #installs = 0
   #isFlushDue = false
   #isStopped = false
   #cancelTimer: (() => void) | undefined
@@ -114,6 +117,43 @@ export class RaftDriver {
     })
   }
 
+  // ---- checkpoints
+
+  /** Names the state after the applied entry `index`, which the log must not have forgotten: what a checkpoint made now is of. */
+  mark(index: LogIndex): SnapshotMark {
+    return this.#core.mark(index)
+  }
+
+  /**
+   * A checkpoint is durable: peers that need one are offered this. The log must be synced that far (status().persistedIndex), so
+   * that no checkpoint is ever ahead of its log.
+   */
+  checkpointed(mark: SnapshotMark): void {
+    this.#run(() => this.#core.checkpointed(mark))
+  }
+
+  /** Forgets log entries up to `throughIndex`, at or below that of the newest checkpoint. Storage may drop them after this. */
+  compact(throughIndex: LogIndex): void {
+    this.#run(() => this.#core.compact(throughIndex))
+  }
+
+  /**
+   * The checkpoint that was offered is here, synced, with all that it refers to. True: `restore` was called, and has replaced the
+   * state machine; the log goes on behind the mark. False: the log holds the mark's entry or has passed it, so the entries come
+   * by themselves and nothing was done. Not to be called from within apply().
+   */
+  installed(mark: SnapshotMark, restore: () => void): boolean {
+    const isInstalled = this.#run(() => {
+      if (!this.#core.installed(mark)) return false
+      this.#installs++
+      this.#isReading = false
+      this.#committedIndex = mark.index
+      restore()
+      return true
+    })
+    return isInstalled === true
+  }
+
   // ---- questions
 
   /** From memory; undefined for an entry that only storage still holds, or nobody. */
@@ -122,8 +162,8 @@ export class RaftDriver {
   }
 
   /**
-   * Consecutive entries from `from` on, at least one, stopping before `bytesMax` of data is passed, from memory or storage.
-   * Entries above the commit index may be replaced later; ask for applied ones. A rejection is fatal and reported as such too.
+   * Consecutive entries from `from` on, at least one, stopping before `bytesMax` of data is passed, from memory or storage; none
+   * if the log has forgotten `from`. Entries above the commit index may be replaced later; ask for applied ones. A rejection is fatal and reported as such too.
    */
   async readEntries(from: LogIndex, bytesMax: number): Promise<Entry[]> {
     const cached = this.#core.entriesFrom(from, bytesMax)
@@ -202,15 +242,20 @@ export class RaftDriver {
     for (const result of ready.reads) this.#readers.answered(result)
     if (ready.committed !== undefined) this.#committedIndex = ready.committed.last
     if (ready.leadership !== undefined) this.#machine.onRoleChange(ready.leadership)
+    if (ready.install !== undefined) this.#machine.onInstall(ready.install)
+    if (ready.trusted > 0) this.#machine.onTrusted(ready.trusted)
   }
 
   // ---- storage
 
-  #write({ hardState, entries, token, messagesAfterSync }: Ready): void {
+  #write({ reset, hardState, entries, token, messagesAfterSync }: Ready): void {
     if (token !== undefined) {
       this.#writes.push({ token, messages: messagesAfterSync })
+      const hasBatch = hardState !== undefined || entries.length > 0
+      // What comes last confirms all of it: storage keeps the order of the calls.
+      if (reset !== undefined) this.#storage.reset(reset).then(hasBatch ? undefined : this.#onWritten, this.#fail)
       const batch = hardState === undefined ? { entries } : { hardState, entries }
-      this.#storage.append(batch).then(this.#onWritten, this.#fail)
+      if (hasBatch) this.#storage.append(batch).then(this.#onWritten, this.#fail)
       return
     }
     const last = this.#writes.at(-1)
@@ -263,11 +308,19 @@ export class RaftDriver {
   /** `last` was committed when the read began: what comes after it might be read stale and is left out. */
   #readBack(last: LogIndex): void {
     this.#isReading = true
+    const installs = this.#installs
+    const from = this.#core.appliedIndex + 1
     const onRead = (entries: Entry[]) =>
       this.#run(() => {
+        // The state machine reflects these already, and the log may hold none of them any more.
+        if (installs !== this.#installs) return
         this.#isReading = false
+        invariant(
+          entries[0]?.index === from,
+          () => `storage read ${entries[0]?.index} for ${from}, which is to be applied`,
+        )
         for (const entry of entries) if (entry.index <= last && !this.#isStopped) this.#applyEntry(entry)
       })
-    this.#storage.read(this.#core.appliedIndex + 1, this.#applyBytesMax).then(onRead, this.#fail)
+    this.#storage.read(from, this.#applyBytesMax).then(onRead, this.#fail)
   }
 }

@@ -19,22 +19,21 @@ export function senderOf(message: Message): Member {
 export function handleAppend(state: RaftState, message: AppendRequest): void {
   const { log } = state
   const { prevIndex, prevTerm, entries } = message
-  if (log.termAt(prevIndex) !== prevTerm) {
+  // Before the base everything was committed, so the leader's log says the same; no term is needed to tell (trap 29).
+  if (prevIndex >= log.baseIndex && log.termAt(prevIndex) !== prevTerm) {
     refuseAppend(state, message)
     return
   }
   takeEntries(state, message)
-  const last = prevIndex + entries.length
+  const last = Math.max(prevIndex + entries.length, log.baseIndex)
   // Beyond `last` the logs may differ still (figure 2, AppendEntries rule 5).
   log.commitTo(Math.min(message.commit, last))
-  state.send(senderOf(message), {
-    type: 'appendResponse',
-    success: true,
-    index: last,
-    hintIndex: 0,
-    hintTerm: 0,
-    doubt: 0,
-  })
+  tellHeld(state, senderOf(message), last)
+}
+
+/** Tells a leader that this log equals its own up to `index`. It leaves when all that is here now is synced. */
+export function tellHeld(state: RaftState, leader: Member, index: LogIndex): void {
+  state.send(leader, { type: 'appendResponse', success: true, index, hintIndex: 0, hintTerm: 0, doubt: 0 })
 }
 
 /** Appends what is not held yet; cuts only at a real conflict, so that a late, shorter append cannot shorten the log. */
@@ -127,7 +126,7 @@ export function answerStale(state: RaftState, message: Message): void {
       lastTerm,
       doubt: 0,
     })
-  } else if (message.type === 'appendRequest' || message.type === 'heartbeat') {
+  } else if (message.type === 'appendRequest' || message.type === 'heartbeat' || message.type === 'installRequest') {
     const index: LogIndex = message.type === 'appendRequest' ? message.prevIndex : 0
     state.send(senderOf(message), {
       type: 'appendResponse',

@@ -6,6 +6,7 @@
  * a peer of commits that this peer may not hold (trap 6).
  */
 import { senderOf } from './follower.ts'
+import { offerCheckpoint } from './install.ts'
 import { invariant } from './invariant.ts'
 import { entryBytes } from './log.ts'
 import { allMembers, encodeMembership, type Member, type Membership } from './membership.ts'
@@ -108,6 +109,10 @@ export function replicate(state: RaftState): void {
 
 function replicateTo(state: RaftState, progress: Progress): void {
   const { log, tuning } = state
+  if (progress.nextIndex <= log.baseIndex) {
+    offerCheckpoint(state, progress)
+    return
+  }
   while (progress.maySend && progress.nextIndex <= log.lastIndex) {
     const entries = log.entriesFrom(progress.nextIndex, tuning.appendBytesMax)
     if (entries !== undefined) sendAppend(state, progress, entries)
@@ -139,8 +144,9 @@ export function handleLoaded(state: RaftState, request: LoadRequest, entries: re
   if (progress === undefined || state.term !== request.term) return
   progress.loading = false
   state.replicationDue = true
-  // The peer may have been restarted or heard meanwhile: then the next turn begins where it stands now.
-  if (progress.nextIndex !== request.from || !progress.maySend) return
+  // The peer may have been restarted or heard meanwhile: then the next turn begins where it stands now. Or the log has forgotten
+  // these entries, read or not, and with them the term that an append would have to name.
+  if (progress.nextIndex !== request.from || !progress.maySend || request.from <= state.log.baseIndex) return
   invariant(entries[0]?.index === request.from, () => `storage read ${entries[0]?.index} for ${request.from}`)
   sendAppend(state, progress, entries)
 }
@@ -149,7 +155,10 @@ function sendAppend(state: RaftState, progress: Progress, entries: readonly Entr
   const { log } = state
   const prevIndex = progress.nextIndex - 1
   const prevTerm = log.termAt(prevIndex)
-  invariant(prevTerm !== undefined, () => `next index ${progress.nextIndex} is beyond the log's end ${log.lastIndex}`)
+  invariant(
+    prevTerm !== undefined,
+    () => `next is ${progress.nextIndex}, the log has ${log.baseIndex} to ${log.lastIndex}`,
+  )
   const commit = log.commitIndex
   let bytes = 0
   for (const entry of entries) bytes += entryBytes(entry)
@@ -174,9 +183,10 @@ export function handleAppendResponse(state: RaftState, message: AppendResponse):
       message.index <= state.log.lastIndex,
       () => `${message.from} holds ${message.index} of this leader's term`,
     )
-    if (progress.accepted(message.index)) advanceCommit(state)
+    if (progress.accepted(message.index, state.log.baseIndex)) advanceCommit(state)
   } else {
-    progress.refused(message.index, state.log.lastIndexWithTermAtMost(message.hintIndex, message.hintTerm) + 1)
+    const next = state.log.lastIndexWithTermAtMost(message.hintIndex, message.hintTerm) + 1
+    progress.refused(message.index, next, state.log.baseIndex)
   }
 }
 
@@ -186,7 +196,9 @@ export function handleHeartbeatResponse(state: RaftState, message: HeartbeatResp
   state.replicationDue = true
   progress.probeSent = false
   // If everything in the window was lost nobody would ever say so: an empty append at its end finds out (trap 14).
-  if (progress.mode === 'replicate' && progress.matchIndex < progress.nextIndex - 1) sendAppend(state, progress, [])
+  const isEndKnown = progress.nextIndex > state.log.baseIndex
+  const isWaiting = progress.mode === 'replicate' && progress.matchIndex < progress.nextIndex - 1
+  if (isWaiting && isEndKnown) sendAppend(state, progress, [])
   progress.confirmedRound = Math.max(progress.confirmedRound, message.round)
   confirmReads(state)
 }

@@ -1,11 +1,12 @@
 /**
  * The log as the core sees it: the terms of all entries, the newest entries themselves, and how far the log is handed to
- * storage, persisted, committed and applied (§5.3).
+ * storage, persisted, committed and applied (§5.3). It begins behind its base: the entries up to there are forgotten, and a
+ * checkpoint reflects them (§7).
  *
  * Never: reads the disk. What is no longer in memory is the driver's to load. Never copies an entry's data.
  */
 import { invariant } from './invariant.ts'
-import type { RecoveredLog } from './ports.ts'
+import type { RecoveredLog, SnapshotMark } from './ports.ts'
 import type { Entry, LogIndex, Term } from './types.ts'
 
 /** What an entry costs beside its data: counted so that empty entries too fill windows and caches. */
@@ -18,13 +19,19 @@ export function entryBytes(entry: Entry): number {
   return entry.data.length + ENTRY_OVERHEAD_BYTES
 }
 
+/** An entry's place: what a log goes on behind. */
+export interface LogPosition {
+  readonly index: LogIndex
+  readonly term: Term
+}
+
 /**
- * 1. Entries in memory are consecutive and end at lastIndex.
+ * 1. Entries in memory are consecutive and end at lastIndex. Some may be below the base: the cache is older than the log.
  * 2. Terms never fall along the log.
- * 3. appliedIndex <= commitIndex <= lastIndex, and commitIndex never falls.
- * 4. Nothing at or below commitIndex is ever cut.
+ * 3. baseIndex <= appliedIndex <= commitIndex <= lastIndex, and commitIndex never falls.
+ * 4. Nothing at or below commitIndex is ever cut, but for a checkpoint that reflects it.
  * 5. persistedIndex <= handedIndex <= lastIndex.
- * 6. What is not in memory is persisted.
+ * 6. What the log holds and is not in memory is persisted.
  */
 export class RaftLog {
   readonly #entries: Entry[] = []
@@ -32,24 +39,48 @@ export class RaftLog {
   #memoryFirst: LogIndex
   #memoryBytes = 0
   readonly #memoryBytesMax: number
-  /** First index of each run of equal terms. Grows by one an election, not by one an entry. */
-  readonly #runs: { readonly firstIndex: LogIndex; readonly term: Term }[]
+  /**
+   * First index of each run of equal terms, the first one beginning with the base itself. Grows by one an election, not by one
+   * an entry.
+   */
+  #runs: { readonly firstIndex: LogIndex; readonly term: Term }[]
+  #baseIndex: LogIndex
+  /** Storage was not told yet that the log was emptied and goes on behind the base. */
+  #isResetUnhanded = false
   #lastIndex: LogIndex
   #handedIndex: LogIndex
   #persistedIndex: LogIndex
   #commitIndex: LogIndex
-  #appliedIndex: LogIndex = 0
+  #appliedIndex: LogIndex
 
-  constructor(recovered: RecoveredLog, memoryBytesMax: number) {
-    invariant(recovered.firstIndex === 1, 'the log must start at 1 while there is no compaction')
+  /** `checkpoint`: what the state machine was restored to. The log must reach it, and hold all that comes after it. */
+  constructor(recovered: RecoveredLog, memoryBytesMax: number, checkpoint?: SnapshotMark) {
+    const { firstIndex, lastIndex, baseTerm, termRuns, hardState } = recovered
+    const start = checkpoint?.index ?? 0
+    invariant(
+      firstIndex - 1 <= start && start <= lastIndex,
+      () => `a checkpoint at ${start} and a log of ${firstIndex} to ${lastIndex} do not meet`,
+    )
     this.#memoryBytesMax = memoryBytesMax
-    this.#runs = [...recovered.termRuns]
-    this.#lastIndex = recovered.lastIndex
-    this.#memoryFirst = recovered.lastIndex + 1
-    this.#handedIndex = recovered.lastIndex
-    this.#persistedIndex = recovered.lastIndex
+    this.#baseIndex = firstIndex - 1
+    this.#runs = [{ firstIndex: this.#baseIndex, term: baseTerm }, ...termRuns.filter(({ term }) => term > baseTerm)]
+    this.#lastIndex = lastIndex
+    this.#memoryFirst = lastIndex + 1
+    this.#handedIndex = lastIndex
+    this.#persistedIndex = lastIndex
     // A torn batch may have lost entries that its hard state spoke of: a lower bound that is too high is cut down.
-    this.#commitIndex = Math.min(recovered.hardState.commit, recovered.lastIndex)
+    this.#commitIndex = Math.max(Math.min(hardState.commit, lastIndex), start)
+    this.#appliedIndex = start
+    const startTerm = checkpoint?.term ?? 0
+    invariant(
+      this.termAt(start) === startTerm,
+      () => `the checkpoint at ${start} is of term ${startTerm}, the log's entry of ${this.termAt(start)}`,
+    )
+  }
+
+  /** The entry before the first: all up to it is committed, reflected by a checkpoint, and forgotten here. */
+  get baseIndex(): LogIndex {
+    return this.#baseIndex
   }
 
   get lastIndex(): LogIndex {
@@ -57,7 +88,7 @@ export class RaftLog {
   }
 
   get lastTerm(): Term {
-    return this.#runs.at(-1)?.term ?? 0
+    return this.#runs.at(-1)!.term
   }
 
   /** Up to here the log was given to storage, though perhaps not synced. */
@@ -82,14 +113,13 @@ export class RaftLog {
     return this.#memoryBytes
   }
 
-  /** Undefined beyond the end; 0 before the first entry. */
+  /** Undefined beyond the end and before the base; 0 at index 0, if that is the base. */
   termAt(index: LogIndex): Term | undefined {
-    if (index === 0) return 0
-    if (index < 0 || index > this.#lastIndex) return undefined
+    if (index < this.#baseIndex || index > this.#lastIndex) return undefined
     return this.#runs[this.#runOf(index)]!.term
   }
 
-  /** Position in #runs of the run that holds `index`. Nearly always the last, so it is tried first. */
+  /** Position in #runs of the run that holds `index`, which is not before the base. Nearly always the last: tried first. */
   #runOf(index: LogIndex): number {
     let high = this.#runs.length - 1
     if (this.#runs[high]!.firstIndex <= index) return high
@@ -102,15 +132,18 @@ export class RaftLog {
     return low
   }
 
-  /** The greatest index at or below `index` whose term is at most `term`: skips whole terms at a step (trap 12). */
+  /**
+   * The greatest index at or below `index` whose term is at most `term`: skips whole terms at a step (trap 12). An index before
+   * the base means that it is not in this log any more.
+   */
   lastIndexWithTermAtMost(index: LogIndex, term: Term): LogIndex {
     let candidate = Math.min(index, this.#lastIndex)
-    while (candidate > 0) {
+    while (candidate >= this.#baseIndex) {
       const run = this.#runs[this.#runOf(candidate)]!
       if (run.term <= term) return candidate
       candidate = run.firstIndex - 1
     }
-    return 0
+    return candidate
   }
 
   /** §5.4.1: whether a log that ends so is at least as up-to-date as this one. */
@@ -118,10 +151,17 @@ export class RaftLog {
     return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.#lastIndex)
   }
 
-  /** How many of these entries, from the first on, this log holds with the same terms. */
+  /** How many of these entries, from the first on, this log holds with the same terms, or held and forgot (trap 29). */
   heldOf(entries: readonly Entry[]): number {
-    const differing = entries.findIndex((entry) => this.termAt(entry.index) !== entry.term)
+    const differing = entries.findIndex(
+      (entry) => this.termAt(entry.index) !== entry.term && entry.index > this.#baseIndex,
+    )
     return differing === -1 ? entries.length : differing
+  }
+
+  /** Whether this log has, or had, the committed entry (index, term): what is committed is the same everywhere. */
+  holdsCommitted(index: LogIndex, term: Term): boolean {
+    return index <= this.#commitIndex || this.termAt(index) === term
   }
 
   append(entries: readonly Entry[]): void {
@@ -142,10 +182,55 @@ export class RaftLog {
     const keep = Math.max(0, index - this.#memoryFirst)
     for (const entry of this.#entries.splice(keep)) this.#memoryBytes -= entryBytes(entry)
     this.#memoryFirst = Math.min(this.#memoryFirst, index)
-    while ((this.#runs.at(-1)?.firstIndex ?? 0) >= index) this.#runs.pop()
+    while (this.#runs.at(-1)!.firstIndex >= index) this.#runs.pop()
     this.#lastIndex = index - 1
     this.#handedIndex = Math.min(this.#handedIndex, this.#lastIndex)
     this.#persistedIndex = Math.min(this.#persistedIndex, this.#lastIndex)
+  }
+
+  /** Forgets all up to `index`, which a checkpoint reflects. The cache stays: what it holds is still worth a read. */
+  compact(index: LogIndex): void {
+    if (index <= this.#baseIndex) return
+    invariant(
+      index <= this.#appliedIndex && index <= this.#persistedIndex,
+      () => `forgets up to ${index}, applied is ${this.#appliedIndex}, persisted ${this.#persistedIndex}`,
+    )
+    const run = this.#runOf(index)
+    this.#runs.splice(0, run + 1, { firstIndex: index, term: this.#runs[run]!.term })
+    this.#baseIndex = index
+  }
+
+  /**
+   * Empties the log, whatever it held: it goes on behind `base`, up to which a durable checkpoint reflects everything (§7). Until
+   * storage has synced that, a crash brings the former log back, of which the committed part is as good as ever.
+   */
+  reset(base: LogPosition): void {
+    invariant(
+      base.index > this.#commitIndex,
+      () => `invariant 3: reset to ${base.index}, committed is ${this.#commitIndex}`,
+    )
+    this.#persistedIndex = Math.min(this.#persistedIndex, this.#commitIndex)
+    this.#entries.length = 0
+    this.#memoryBytes = 0
+    this.#memoryFirst = base.index + 1
+    this.#runs = [{ firstIndex: base.index, term: base.term }]
+    this.#baseIndex = base.index
+    this.#lastIndex = base.index
+    this.#handedIndex = base.index
+    this.#commitIndex = base.index
+    this.#appliedIndex = base.index
+    this.#isResetUnhanded = true
+  }
+
+  get isResetUnhanded(): boolean {
+    return this.#isResetUnhanded
+  }
+
+  /** The base that storage was not told of yet, if there is one; it counts as told from now on. */
+  takeReset(): LogPosition | undefined {
+    if (!this.#isResetUnhanded) return undefined
+    this.#isResetUnhanded = false
+    return { index: this.#baseIndex, term: this.#runs[0]!.term }
   }
 
   /** Undefined when it is not in memory. */

@@ -130,12 +130,12 @@ class Reader {
 }
 
 /**
- * The memberships that the log holds, newest last.
+ * The memberships that the log holds, newest last, and the one that was in force at its base.
  *
  * Invariant 1: indexes rise. Invariant 2: an entry of the log at such an index is of type membership.
  */
 export class MembershipHistory {
-  readonly #held: { readonly index: LogIndex; readonly membership: Membership }[] = []
+  readonly #held: { readonly entry: Entry; readonly membership: Membership }[] = []
 
   /** Undefined until entry 1 is held. */
   get current(): Membership | undefined {
@@ -143,16 +143,33 @@ export class MembershipHistory {
   }
 
   adopt(entry: Entry): void {
-    const newest = this.#held.at(-1)?.index ?? 0
+    const newest = this.#held.at(-1)?.entry.index ?? 0
     invariant(entry.index > newest, () => `invariant 1: membership ${entry.index} after ${newest}`)
     invariant(entry.type === EntryType.membership, () => `invariant 2: entry ${entry.index} is no membership`)
-    this.#held.push({ index: entry.index, membership: decodeMembership(entry.data) })
+    this.#held.push({ entry, membership: decodeMembership(entry.data) })
+  }
+
+  /** The entry of the membership that was in force when the log ended at `index`. */
+  entryAt(index: LogIndex): Entry | undefined {
+    return this.#held.findLast(({ entry }) => entry.index <= index)?.entry
+  }
+
+  /** The log has forgotten all up to `index`: of its memberships the one that was in force there stays. */
+  compact(index: LogIndex): void {
+    const inForce = this.#held.findLastIndex(({ entry }) => entry.index <= index)
+    if (inForce > 0) this.#held.splice(0, inForce)
+  }
+
+  /** The log goes on behind a checkpoint, where this one was in force. */
+  reset(entry: Entry): void {
+    this.#held.length = 0
+    this.adopt(entry)
   }
 
   /** The log was cut at `index`: whatever was adopted from there on never happened (trap 18). True if that was any. */
   truncateFrom(index: LogIndex): boolean {
     const before = this.#held.length
-    while ((this.#held.at(-1)?.index ?? 0) >= index) this.#held.pop()
+    while ((this.#held.at(-1)?.entry.index ?? 0) >= index) this.#held.pop()
     return this.#held.length < before
   }
 }

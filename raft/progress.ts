@@ -2,7 +2,8 @@
  * What the leader knows of one peer's log, and how much it has sent ahead of the answers (§5.3; dissertation §10.2.1).
  *
  * probe: the peer's log end is unknown, so one append at a time feels for it. replicate: the logs are known to meet at
- * matchIndex, so appends are sent one after another, up to a window in bytes (trap 13).
+ * matchIndex, so appends are sent one after another, up to a window in bytes (trap 13). install: the peer needs entries that the
+ * log has forgotten, so it is offered a checkpoint, and nothing else is sent (§7).
  *
  * Never: sends. leader.ts asks here whether it may.
  */
@@ -36,6 +37,8 @@ export class Progress {
   heardTick: number
   /** The highest ReadIndex round that this peer has confirmed. */
   confirmedRound = 0
+  /** In install mode: the leader's tick count at the last offer. */
+  #offeredTick = Number.NEGATIVE_INFINITY
   readonly #inflight: { readonly lastIndex: LogIndex; readonly bytes: number }[] = []
   #inflightBytes = 0
   readonly #inflightBytesMax: number
@@ -54,6 +57,7 @@ export class Progress {
   /** Whether entries may be sent now. A window that is not full takes one more append, whatever its size. */
   get maySend(): boolean {
     if (this.loading) return false
+    if (this.mode === 'install') return false
     if (this.mode === 'probe') return !this.probeSent
     return this.#inflightBytes < this.#inflightBytesMax && this.#inflight.length < INFLIGHT_APPENDS_MAX
   }
@@ -71,22 +75,41 @@ export class Progress {
     this.#inflightBytes += bytes
   }
 
-  /** The peer holds `index` and all before it. True if that is news to the leader. */
-  accepted(index: LogIndex): boolean {
+  /** The peer lacks what the leader's log has forgotten. */
+  install(): void {
+    if (this.mode !== 'install') this.#enter('install')
+  }
+
+  /** In install mode, whether a checkpoint may be offered now: `pauseTicks` after the last time. If so it counts as done. */
+  takeOffer(tick: number, pauseTicks: number): boolean {
+    if (tick - this.#offeredTick < pauseTicks) return false
+    this.#offeredTick = tick
+    return true
+  }
+
+  /** The peer holds `index` and all before it. The leader's log begins behind `baseIndex`. True if that is news to the leader. */
+  accepted(index: LogIndex, baseIndex: LogIndex): boolean {
     const news = index > this.matchIndex
     if (news) this.matchIndex = index
     this.nextIndex = Math.max(this.nextIndex, this.matchIndex + 1)
-    if (this.mode === 'probe' && index >= this.matchIndex) this.#enter('replicate')
-    else this.#free(index)
+    // An old answer, which tells less than is known or than is needed, ends neither a probe nor an install.
+    if (this.mode === 'replicate') this.#free(index)
+    else if (index >= (this.mode === 'probe' ? this.matchIndex : baseIndex)) this.#enter('replicate')
     return news
   }
 
   /**
    * The peer refused an append that followed `refusedIndex`; `proposedNext` is where its hint says to go on. False if the
-   * answer is an old one that later events have overtaken.
+   * answer is an old one that later events have overtaken, or if the leader's log begins only behind what it proposes.
    */
-  refused(refusedIndex: LogIndex, proposedNext: LogIndex): boolean {
+  refused(refusedIndex: LogIndex, proposedNext: LogIndex, baseIndex: LogIndex): boolean {
     if (refusedIndex <= this.matchIndex) return false
+    if (this.mode === 'install') {
+      if (proposedNext <= baseIndex) return false
+      this.#enter('probe')
+      this.nextIndex = Math.max(this.nextIndex, proposedNext)
+      return true
+    }
     if (this.mode === 'replicate') {
       this.restart()
       return true
@@ -97,15 +120,18 @@ export class Progress {
     return true
   }
 
-  /** Whatever was under way may be lost: begin again after the last known match. */
+  /** Whatever was under way may be lost: begin again, after the last known match, or where nothing is known yet. */
   restart(): void {
-    this.#enter('probe')
+    if (this.mode === 'replicate') this.#enter('probe')
+    this.probeSent = false
+    this.#offeredTick = Number.NEGATIVE_INFINITY
   }
 
   #enter(mode: PeerMode): void {
     this.mode = mode
     this.probeSent = false
     this.nextIndex = this.matchIndex + 1
+    this.#offeredTick = Number.NEGATIVE_INFINITY
     this.#inflight.length = 0
     this.#inflightBytes = 0
   }

@@ -8,11 +8,12 @@
  */
 import { campaign, countOwnVote, handleVoteResponse } from './candidate.ts'
 import * as follower from './follower.ts'
+import * as install from './install.ts'
 import * as leader from './leader.ts'
 import { isImpostor, isVoter } from './membership.ts'
 import type { Message } from './message.ts'
 import type { RaftOptions } from './options.ts'
-import type { RoleChange } from './ports.ts'
+import type { RoleChange, SnapshotMark } from './ports.ts'
 import type { LoadRequest, PersistToken, Ready } from './ready.ts'
 import { RaftState } from './state.ts'
 import type { RaftStatus } from './status.ts'
@@ -29,7 +30,7 @@ export class Raft {
   /** What storage was given last. */
   #savedHardState: HardState
   /** Up to here `committed` was handed out. */
-  #handedCommit: LogIndex = 0
+  #handedCommit: LogIndex
   #toldRole: RoleChange
 
   constructor(options: RaftOptions) {
@@ -38,6 +39,7 @@ export class Raft {
     if (new Set(memberIds).size < memberIds.length) throw new TypeError('a member is listed twice')
     this.#state = new RaftState(options)
     this.#savedHardState = options.recovered.hardState
+    this.#handedCommit = this.#state.checkpointIndex
     this.#toldRole = this.#roleNow()
   }
 
@@ -63,7 +65,8 @@ export class Raft {
 
   /** A leader is believed without that: a majority elected it, perhaps under a membership that is not held here yet. */
   #isFromImpostor(message: Message): boolean {
-    if (message.type === 'appendRequest' || message.type === 'heartbeat') return false
+    if (message.type === 'appendRequest' || message.type === 'heartbeat' || message.type === 'installRequest')
+      return false
     const { membership } = this.#state
     return membership !== undefined && isImpostor(membership, follower.senderOf(message))
   }
@@ -109,6 +112,8 @@ export class Raft {
       case 'readResponse':
         return follower.handleReadResponse(state, message)
       case 'installRequest':
+        state.followLeader(message.from)
+        return install.handleInstall(state, message)
       case 'timeoutNow':
         return
     }
@@ -174,6 +179,33 @@ export class Raft {
     leader.handleLoaded(this.#state, request, entries)
   }
 
+  // ---- checkpoints
+
+  /** Names the state machine's state after the applied entry `index`, which the log must not have forgotten. */
+  mark(index: LogIndex): SnapshotMark {
+    return install.markOf(this.#state, index)
+  }
+
+  /** A checkpoint of this state machine is durable; its log is synced that far. Peers that need one are offered this. */
+  checkpointed(mark: SnapshotMark): void {
+    install.takeCheckpoint(this.#state, mark)
+  }
+
+  /** Forgets the log up to `index`, at or below that of the newest checkpoint. */
+  compact(index: LogIndex): void {
+    install.compact(this.#state, index)
+  }
+
+  /**
+   * The checkpoint that a leader offered is durable here. True: the log goes on behind it; replace the state machine now. False:
+   * the log holds that entry or has passed it, and nothing is to be replaced.
+   */
+  installed(mark: SnapshotMark): boolean {
+    if (!install.install(this.#state, mark)) return false
+    this.#handedCommit = mark.index
+    return true
+  }
+
   // ---- output
 
   hasReady(): boolean {
@@ -182,6 +214,7 @@ export class Raft {
     return (
       !state.outbox.isEmpty ||
       log.handedIndex < log.lastIndex ||
+      log.isResetUnhanded ||
       log.commitIndex > this.#handedCommit ||
       this.#isVoteUnsaved ||
       this.#isRoleUntold ||
@@ -196,12 +229,13 @@ export class Raft {
       if (leader.isReadRoundDue(state)) leader.beginReadRound(state)
       if (state.replicationDue) leader.replicate(state)
     }
+    const reset = state.log.takeReset()
     const entries = state.log.takeUnhanded()
     const hardState = this.#takeHardState(entries.length > 0)
     const { term, log } = state
-    const hasWrite = hardState !== undefined || entries.length > 0
+    const hasWrite = reset !== undefined || hardState !== undefined || entries.length > 0
     return {
-      reset: undefined,
+      reset,
       hardState,
       entries,
       token: hasWrite ? { term, lastIndex: log.lastIndex, lastTerm: log.lastTerm } : undefined,
@@ -271,7 +305,7 @@ export class Raft {
 
   status(): RaftStatus {
     const state = this.#state
-    const { commitIndex, appliedIndex, lastIndex, persistedIndex } = state.log
+    const { baseIndex, commitIndex, appliedIndex, lastIndex, persistedIndex } = state.log
     return {
       role: state.role,
       term: state.term,
@@ -281,8 +315,8 @@ export class Raft {
       appliedIndex,
       lastIndex,
       persistedIndex,
-      firstIndex: 1,
-      checkpointIndex: 0,
+      firstIndex: baseIndex + 1,
+      checkpointIndex: state.checkpointIndex,
       doubt: 0,
       transferee: undefined,
       membership: state.membership,

@@ -9,7 +9,7 @@ import { entryBytes, RaftLog } from './log.ts'
 import { incarnationOf, isVoter, type Member, type Membership, MembershipHistory } from './membership.ts'
 import { RAFT_DEFAULTS, type RaftOptions, type RaftTuning } from './options.ts'
 import { type Letter, Outbox } from './outbox.ts'
-import type { Role } from './ports.ts'
+import type { Role, SnapshotMark } from './ports.ts'
 import type { Progress } from './progress.ts'
 import { type ReadAsk, ReadBook } from './reads.ts'
 import {
@@ -54,6 +54,8 @@ export class RaftState {
   #leader: NodeId | undefined
   /** Who was accepted as leader in the current term, believed alive or not. Invariant 3. */
   #leaderOfTerm: NodeId | undefined
+  /** The newest durable checkpoint of the state machine. Invariant: the log begins behind it or earlier. */
+  checkpoint: SnapshotMark | undefined
   /** Ticks since this process began. */
   ticks = 0
   /** Elections this node has stood in, pre-votes not counted: tells tests and metrics that something happened. */
@@ -73,16 +75,25 @@ export class RaftState {
   replicationDue = false
 
   constructor(options: RaftOptions) {
+    const { checkpoint } = options
     const { hardState, memberships } = options.recovered
     this.self = { id: options.id, incarnation: options.incarnation }
     this.memberIds = [...options.memberIds].sort()
     this.tuning = { ...RAFT_DEFAULTS, ...options.tuning }
     this.mintClusterId = options.mintClusterId
     this.timer = new ElectionTimer(this.tuning.electionTicks, options.random)
-    this.log = new RaftLog(options.recovered, this.tuning.cacheBytesMax)
-    this.#term = hardState.term
-    this.#vote = hardState.vote
-    for (const entry of memberships) this.memberships.adopt(entry)
+    // A node in doubt may have an older version of entries that were replaced: what is said to be committed may be of the newer.
+    const commit = (options.doubt ?? 0) === 0 ? hardState.commit : 0
+    const recovered = { ...options.recovered, hardState: { ...hardState, commit } }
+    this.log = new RaftLog(recovered, this.tuning.cacheBytesMax, checkpoint)
+    this.checkpoint = checkpoint
+    // An installed checkpoint lies in another store than the hard state, and may have been synced before that told its term.
+    const isTermBehind = checkpoint !== undefined && checkpoint.term > hardState.term
+    this.#term = isTermBehind ? checkpoint.term : hardState.term
+    this.#vote = isTermBehind ? '' : hardState.vote
+    if (checkpoint !== undefined) this.memberships.adopt(checkpoint.membership)
+    const known = checkpoint?.membership.index ?? 0
+    for (const entry of memberships) if (entry.index > known) this.memberships.adopt(entry)
     const { lastIndex, lastTerm } = this.log
     invariant(
       lastTerm <= this.#term,
@@ -115,6 +126,10 @@ export class RaftState {
   /** Undefined until entry 1 is held; then the cluster's first election is over, or nearly so. */
   get membership(): Membership | undefined {
     return this.memberships.current
+  }
+
+  get checkpointIndex(): LogIndex {
+    return this.checkpoint?.index ?? 0
   }
 
   /** Whether this node may stand for election: a voter, or nobody knows the voters yet. */

@@ -3,7 +3,7 @@ import { Progress } from '../../raft/progress.ts'
 
 function replicating(matchIndex = 10, inflightBytesMax = 1000): Progress {
   const progress = new Progress({ id: 'n2', incarnation: 'n2.1' }, matchIndex + 1, 0, inflightBytesMax)
-  progress.accepted(matchIndex)
+  progress.accepted(matchIndex, 0)
   return progress
 }
 
@@ -26,14 +26,14 @@ describe('probing', () => {
     const progress = replicating(3)
     progress.restart()
     progress.nextIndex = 10
-    expect(progress.refused(refusal.refused, refusal.hint)).toBe(refusal.taken)
+    expect(progress.refused(refusal.refused, refusal.hint, 0)).toBe(refusal.taken)
     expect(progress.nextIndex).toBe(refusal.next)
   })
 
   test('ends with the first answer that shows where the logs meet', () => {
     const progress = new Progress({ id: 'n2', incarnation: 'n2.1' }, 5, 0, 1000)
     progress.sent(7, 100)
-    expect(progress.accepted(7)).toBe(true)
+    expect(progress.accepted(7, 0)).toBe(true)
     expect(progress).toMatchObject({ mode: 'replicate', matchIndex: 7, nextIndex: 8 })
   })
 
@@ -41,7 +41,7 @@ describe('probing', () => {
     const progress = replicating(10)
     progress.restart()
     progress.sent(11, 100)
-    expect(progress.accepted(9)).toBe(false)
+    expect(progress.accepted(9, 0)).toBe(false)
     expect(progress).toMatchObject({ mode: 'probe', probeSent: true, nextIndex: 11 })
   })
 })
@@ -53,9 +53,9 @@ describe('replicating', () => {
     expect(progress.maySend).toBe(true)
     progress.sent(20, 600)
     expect(progress).toMatchObject({ maySend: false, inflightBytes: 1200, nextIndex: 21 })
-    progress.accepted(11)
+    progress.accepted(11, 0)
     expect(progress).toMatchObject({ maySend: true, inflightBytes: 600 })
-    progress.accepted(20)
+    progress.accepted(20, 0)
     expect(progress.inflightBytes).toBe(0)
   })
 
@@ -78,9 +78,9 @@ describe('replicating', () => {
     const progress = replicating()
     progress.sent(15, 999)
     progress.sent(20, 999)
-    expect(progress.refused(10, 3)).toBe(false)
+    expect(progress.refused(10, 3, 0)).toBe(false)
     expect(progress.mode).toBe('replicate')
-    expect(progress.refused(15, 3)).toBe(true)
+    expect(progress.refused(15, 3, 0)).toBe(true)
     expect(progress).toMatchObject({ mode: 'probe', nextIndex: 11, inflightBytes: 0, maySend: true })
   })
 
