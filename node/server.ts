@@ -14,10 +14,12 @@ import { systemClock } from './clock.ts'
 import { type NodeConfig, type NodeOptions, parseNodeOptions } from './config.ts'
 import { GROUP, NodeCore } from './core.ts'
 import { ClientDoor } from './gateway/client-door.ts'
+import type { Logger } from './logger.ts'
 import { Mesh } from './peers/mesh.ts'
 import type { MeshHandlers } from './peers/mesh-port.ts'
 import { dialPeer, PeerDoor } from './peers/peer-sockets.ts'
 import { type FrameSocket, refuseUpgrade } from './socket.ts'
+import { LevelStore } from './storage/level-store.ts'
 import { nodeFiles } from './storage/node-files.ts'
 import { type NodeStorage, openStorage } from './storage/open-storage.ts'
 
@@ -47,20 +49,23 @@ export class Node {
     const config = parseNodeOptions(options)
     const metrics = new NodeMetrics()
     let node: Node | undefined
+    const onFailure = (error: Error): void => {
+      if (node !== undefined) node.#core.fail(error)
+    }
     const storage = await openStorage({
       files: nodeFiles,
       dataDir: config.dataDir,
       nodeId: config.id,
+      openStore: (directory) => LevelStore.open({ files: nodeFiles, directory, onFailure }),
+      group: GROUP,
+      alone: Object.keys(config.cluster).length === 1,
       mintIncarnation: nanoid,
       wallNow: Date.now,
       clock: systemClock,
       onSync: (durationMs) => metrics.observeSync(durationMs / 1000),
-      onFailure: (error) => {
-        if (node !== undefined) node.#core.fail(error)
-      },
+      onFailure,
     })
-    const { doubt } = storage.wal
-    if (doubt !== undefined) config.logger.warn('cut an unfinished batch off the log: a crash tore it', { ...doubt })
+    tellDamage(config.logger, storage)
     try {
       node = new Node(config, storage, metrics)
       await node.#listen()
@@ -181,5 +186,18 @@ export class Node {
     for (const socket of this.#upgraded) socket.destroy()
     await closed
     await this.#storage.close()
+  }
+}
+
+/** What the start found on the disk that is not as it was left. */
+function tellDamage(logger: Logger, { report, checkpoints, doubt }: NodeStorage): void {
+  const { torn, damages } = report
+  if (torn !== undefined) logger.warn('cut an unfinished batch off the log: a crash tore it', { ...torn })
+  for (const damage of damages) logger.error('the log is damaged', { ...damage })
+  if (checkpoints.damaged) logger.error('the checkpoint is damaged')
+  if (doubt !== undefined) {
+    logger.warn('this node may have forgotten what it promised: it counts again once the cluster has made sure', {
+      ...doubt,
+    })
   }
 }

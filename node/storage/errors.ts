@@ -36,12 +36,14 @@ export type IdentityErrorCode =
   | 'DirectoryInUse'
   /** The directory was initialised by a node of another id. */
   | 'ForeignDirectory'
-  /** There is a log, but nobody knows any more whose it is. */
+  /** There is a log, but nothing tells any more whose it is. */
   | 'IdentityMissing'
-  /** The identity says that there was a log, but it is gone. */
-  | 'LogMissing'
-  /** The identity cannot be read. */
+  /** The identity cannot be read, and there is no log that tells it. */
   | 'IdentityDamaged'
+  /** The store cannot be opened. */
+  | 'StoreDamaged'
+  /** A later version of this program wrote it. */
+  | 'UnknownFormat'
 
 /** The data directory is not what this node left behind, or not this node's. */
 export class IdentityError extends Error {
@@ -52,4 +54,10 @@ export class IdentityError extends Error {
     super(message, options)
     this.code = code
   }
+}
+
+/** A checkpoint is not what was written. It is of no use any more; the log, or another member, may still tell its state. */
+export class DamagedCheckpointError extends Error {
+  readonly code = 'DamagedCheckpoint'
+  override readonly name = 'DamagedCheckpointError'
 }

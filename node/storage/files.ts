@@ -28,4 +28,6 @@ export interface Files {
   remove(path: string): Promise<void>
   /** Makes creations, renames and removals in the directory durable (trap 25). */
   syncDirectory(path: string): Promise<void>
+  /** Bytes that this process may still write to the file system which holds that path. */
+  freeBytes(path: string): Promise<number>
 }

@@ -1,29 +1,29 @@
 /**
- * Who this data directory is: node id, data incarnation, cluster id, and the counter of its starts. Kept in a `level` store of its
- * own, whose lock also keeps a second process out of the directory.
+ * Who this data directory is: node id, data incarnation, cluster id, and the counter of its starts. One record in the node's store,
+ * replaced as a whole, so that a crash leaves the old one or the new one.
  *
- * One record holds it all and is replaced as a whole, synced, so that a crash leaves the old one or the new one. It carries a
- * checksum of its own, since LevelDB does not check what it reads unless asked, and cannot be asked from here (trap 24).
+ * Every segment of the log repeats node id and incarnation. Where the record is gone, or rotten, it is built again from them; what
+ * else the store knew is lost then, so the caller must raise a doubt together with it.
  *
- * Never: guessing. A directory that is not what this node left behind is refused (trap 19); the operator decides.
+ * Never: guessing. A directory that belongs to another node, or to nobody who can be named, is refused (trap 19); the operator
+ * decides.
  */
-import { crc32 } from 'node:zlib'
-import { Level } from 'level'
 import { type Incarnation, invariant, type NodeId } from '../../raft/index.ts'
-import { ensureDirectory } from './directories.ts'
-import { IdentityError, StorageFailedError } from './errors.ts'
-import type { Files } from './files.ts'
+import { IdentityError } from './errors.ts'
+import type { LogIdentity } from './segment.ts'
+import { DamagedValueError, type Store, type StoreChange } from './store.ts'
+import { readRecord, recordPut } from './store-record.ts'
 
 const KEY = 'identity'
-const FORMAT = 1
+const FORMAT = 2
 
 export interface IdentityOptions {
-  readonly files: Files
-  /** Folder of the level store; made if it is missing. */
-  readonly directory: string
+  readonly store: Store
   readonly nodeId: NodeId
-  /** There is a write-ahead log beside it, so there must be an identity. */
+  /** There is a write-ahead log beside the store, so there must be an identity. */
   readonly logExists: boolean
+  /** Whose the log's segments say that they are; undefined when they do not say. Asked only when the record does not tell. */
+  readonly readLogIdentity: () => Promise<LogIdentity | undefined>
   /** Gives a new random name that nobody ever used. */
   readonly mintIncarnation: () => Incarnation
   /** Wall clock, milliseconds. */
@@ -31,7 +31,6 @@ export interface IdentityOptions {
 }
 
 interface IdentityRecord {
-  readonly format: typeof FORMAT
   readonly nodeId: NodeId
   readonly incarnation: Incarnation
   /** Absent until the log's first entry is known. */
@@ -41,36 +40,36 @@ interface IdentityRecord {
   readonly bootId: number
 }
 
+/** Of how the record was found. `missing` and `damaged`: it was built again from the log. */
+export type IdentityOrigin = 'stored' | 'minted' | 'missing' | 'damaged'
+
 export class Identity {
-  readonly #store: Level
-  readonly #options: IdentityOptions
+  readonly origin: IdentityOrigin
+  readonly #store: Store
   #record: IdentityRecord
   /** Writes follow each other, so that none overwrites what another has just changed. */
   #lastWrite: Promise<void> = Promise.resolve()
 
-  private constructor(options: IdentityOptions, store: Level, record: IdentityRecord) {
-    this.#options = options
+  private constructor(store: Store, record: IdentityRecord, origin: IdentityOrigin) {
     this.#store = store
     this.#record = record
+    this.origin = origin
   }
 
-  /** Reads the identity, or mints one for a new directory. Throws IdentityError or StorageFailedError. */
+  /**
+   * Finds out who this is, and changes nothing yet: `begin` does. Throws IdentityError, or what the store throws.
+   */
   static async open(options: IdentityOptions): Promise<Identity> {
-    const { files, directory, nodeId, mintIncarnation } = options
-    await ensureDirectory(files, directory)
-    const store = await openStore(directory)
-    try {
-      const stored = await readRecord(store, options)
-      const record = stored ?? { format: FORMAT, nodeId, incarnation: mintIncarnation(), logBegun: false, bootId: 0 }
-      const identity = new Identity(options, store, record)
-      if (stored === undefined) await identity.#replace((minted) => ({ ...minted }))
-      // LevelDB renames its CURRENT file at every start and leaves it to others to make that durable (trap 25).
-      await files.syncDirectory(directory)
-      return identity
-    } catch (error) {
-      await store.close()
-      throw error
+    const { store, nodeId, wallNow } = options
+    const { origin, record } = await findRecord(options)
+    if (record.nodeId !== nodeId) {
+      const whose = `the data directory belongs to node ${record.nodeId}, not to ${nodeId}`
+      throw new IdentityError('ForeignDirectory', whose)
     }
+    // At least the wall clock, so that it rises even after the stored counter was lost.
+    const bootId = Math.max(record.bootId + 1, Math.floor(wallNow()))
+    invariant(Number.isSafeInteger(bootId), 'boot ids are exact integers')
+    return new Identity(store, { ...record, bootId }, origin)
   }
 
   get nodeId(): NodeId {
@@ -90,6 +89,18 @@ export class Identity {
     return this.#record.logBegun
   }
 
+  /** Of this start; higher than those of all starts before it. To be used only after `begin`. */
+  get bootId(): number {
+    return this.#record.bootId
+  }
+
+  /** Stores what was found and this start's boot id. `write` makes the put durable, alone or together with more. */
+  async begin(
+    write = (put: readonly [string, Uint8Array]): Promise<void> => this.#store.write({ puts: [put] }),
+  ): Promise<void> {
+    await write(recordPut(KEY, FORMAT, this.#record))
+  }
+
   /** Remembers the cluster that the log's first entry names. Throws IdentityError when it was another one. */
   async setClusterId(clusterId: string): Promise<void> {
     await this.#replace((record) => {
@@ -105,34 +116,12 @@ export class Identity {
     await this.#replace((record) => (record.logBegun ? record : { ...record, logBegun: true }))
   }
 
-  /**
-   * A number for this start of the process that is higher than all before it, synced before it is returned. It is at least the
-   * wall clock, so that it rises even after the stored counter was lost.
-   */
-  async nextBootId(): Promise<number> {
-    await this.#replace((record) => {
-      const bootId = Math.max(record.bootId + 1, Math.floor(this.#options.wallNow()))
-      invariant(Number.isSafeInteger(bootId), 'boot ids are exact integers')
-      return { ...record, bootId }
-    })
-    return this.#record.bootId
-  }
-
-  /** Lets another process in. */
-  async close(): Promise<void> {
-    await this.#lastWrite.catch(() => {})
-    await this.#store.close()
-  }
-
   #replace(change: (record: IdentityRecord) => IdentityRecord): Promise<void> {
     const write = this.#lastWrite.then(async () => {
       const record = change(this.#record)
       if (record === this.#record) return
-      try {
-        await this.#store.put(KEY, encodeRecord(record), { sync: true })
-      } catch (cause) {
-        throw new StorageFailedError(`the identity in ${this.#options.directory} cannot be written`, { cause })
-      }
+      const stored: StoreChange = { puts: [recordPut(KEY, FORMAT, record)] }
+      await this.#store.write(stored)
       this.#record = record
     })
     this.#lastWrite = write.catch(() => {})
@@ -140,55 +129,25 @@ export class Identity {
   }
 }
 
-async function openStore(directory: string): Promise<Level> {
-  const store = new Level(directory)
+async function findRecord(options: IdentityOptions): Promise<{ record: IdentityRecord; origin: IdentityOrigin }> {
+  const { store, nodeId, logExists, mintIncarnation } = options
+  let origin: IdentityOrigin = 'missing'
   try {
-    await store.open()
-    return store
+    const record = await readRecord<IdentityRecord>(store, KEY, FORMAT)
+    if (record !== undefined) return { record, origin: 'stored' }
   } catch (error) {
-    // Level says that it did not open; why is in the cause.
-    const cause = (error as Error).cause as { code?: string } | undefined
-    if (cause?.code === 'LEVEL_LOCKED') {
-      throw new IdentityError('DirectoryInUse', `another process uses ${directory}`, { cause: error })
-    }
-    if (cause?.code === 'LEVEL_CORRUPTION') {
-      throw new IdentityError('IdentityDamaged', `the store in ${directory} is damaged`, { cause: error })
-    }
-    throw new StorageFailedError(`the store in ${directory} cannot be opened`, { cause: error })
+    if (!(error instanceof DamagedValueError)) throw error
+    origin = 'damaged'
   }
-}
-
-/** undefined: a new directory. */
-async function readRecord(store: Level, options: IdentityOptions): Promise<IdentityRecord | undefined> {
-  const { directory, nodeId, logExists } = options
-  const value = await store.get(KEY)
-  if (value === undefined) {
-    if (!logExists) return undefined
-    throw new IdentityError(
-      'IdentityMissing',
-      `there is a log beside ${directory}, but the identity that it belongs to is gone`,
-    )
+  if (origin === 'missing' && !logExists) {
+    return { record: { nodeId, incarnation: mintIncarnation(), logBegun: false, bootId: 0 }, origin: 'minted' }
   }
-  const record = decodeRecord(value)
-  if (record === undefined) throw new IdentityError('IdentityDamaged', `the identity in ${directory} cannot be read`)
-  if (record.nodeId !== nodeId) {
-    throw new IdentityError('ForeignDirectory', `the data directory belongs to node ${record.nodeId}, not to ${nodeId}`)
+  const identity = await options.readLogIdentity()
+  if (identity !== undefined) return { record: { ...identity, logBegun: true, bootId: 0 }, origin }
+  const advice = "'meshmq repair' tells what can be done"
+  if (origin === 'damaged') {
+    throw new IdentityError('IdentityDamaged', `the identity of the data directory cannot be read; ${advice}`)
   }
-  if (record.logBegun && !logExists) {
-    throw new IdentityError('LogMissing', `the log that belongs to the identity in ${directory} is gone`)
-  }
-  return record
-}
-
-function encodeRecord(record: IdentityRecord): string {
-  const json = JSON.stringify(record)
-  return `${crc32(json)} ${json}`
-}
-
-function decodeRecord(value: string): IdentityRecord | undefined {
-  const space = value.indexOf(' ')
-  const json = value.slice(space + 1)
-  if (value.slice(0, space) !== String(crc32(json))) return undefined
-  const record = JSON.parse(json) as IdentityRecord
-  return record.format === FORMAT ? record : undefined
+  const what = 'there is a log, but nothing tells whose it is: the store is gone, and no segment has a whole header'
+  throw new IdentityError('IdentityMissing', `${what}; ${advice}`)
 }

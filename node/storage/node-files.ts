@@ -6,7 +6,7 @@
  * measurements).
  */
 import { close, constants, fstat, fsync, open, read, writev } from 'node:fs'
-import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, statfs } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import type { File, Files } from './files.ts'
 
@@ -115,5 +115,10 @@ export const nodeFiles: Files = {
     } finally {
       await closeDescriptor(descriptor)
     }
+  },
+
+  async freeBytes(path) {
+    const { bavail, bsize } = await statfs(path)
+    return bavail * bsize
   },
 }

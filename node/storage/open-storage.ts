@@ -1,20 +1,42 @@
 /**
- * Opens all that a node keeps on disk, in the one order that is safe: the identity first, since it holds the lock and names the log;
- * then the log; and only when both are there, the note that both belong together.
+ * Opens all that a node keeps on disk, and decides what to do about what is damaged. The order is the safe one: the store first,
+ * since it holds the lock and tells whose log it is; then the log, which asks before it cuts anything; then whether log and
+ * checkpoint belong together.
+ *
+ * What may have been forgotten is marked durably before anything is cut or reset: the mark is a doubt, and a node in doubt counts
+ * for nothing that its memory would have to vouch for. Where the node is the only voter nobody else holds the data, so a real
+ * damage is refused: the operator decides (repair.ts).
+ *
+ * NB: a store that is an older copy of itself is noticed only where its checkpoint is too old for the log.
  */
 import { join } from 'node:path'
+import { decodeMembership, type Entry, type GroupId } from '../../raft/index.ts'
+import { Checkpoints } from './checkpoints.ts'
 import { ensureDirectory } from './directories.ts'
-import type { StorageFailedError } from './errors.ts'
+import { type DoubtMark, Doubts } from './doubts.ts'
+import { DamagedLogError, type StorageFailedError } from './errors.ts'
 import type { Files } from './files.ts'
+import { findMisfit } from './fit.ts'
 import { Identity, type IdentityOptions } from './identity.ts'
-import { segmentSequence } from './segment.ts'
+import { readLogIdentity, segmentNames } from './log-identity.ts'
+import type { RecoveryReport } from './recovery-report.ts'
+import { openSegmentManifest } from './segment-manifest.ts'
+import type { Store } from './store.ts'
 import { Wal, type WalOptions } from './wal.ts'
 
 export interface StorageOptions extends Pick<IdentityOptions, 'nodeId' | 'mintIncarnation' | 'wallNow'> {
   readonly files: Files
   /** The node's data directory; made if it is missing. */
   readonly dataDir: string
+  /** Opens the store in that directory; throws IdentityError or StorageFailedError. */
+  readonly openStore: (directory: string) => Promise<Store>
+  /** Whose state the checkpoints hold. */
+  readonly group: GroupId
+  /** The configuration names no other member. Asked only where neither log nor checkpoint tells the voters. */
+  readonly alone: boolean
   readonly clock: WalOptions['clock']
+  /** The operator has accepted that what is damaged is lost, though no other voter holds it. */
+  readonly acceptLoss?: boolean
   readonly segmentBytes?: number
   readonly onSync?: (durationMs: number, bytes: number) => void
   readonly onFailure?: (error: StorageFailedError) => void
@@ -23,37 +45,176 @@ export interface StorageOptions extends Pick<IdentityOptions, 'nodeId' | 'mintIn
 export interface NodeStorage {
   readonly identity: Identity
   readonly wal: Wal
+  readonly checkpoints: Checkpoints
   /** Of this start; higher than those of all starts before it. */
   readonly bootId: number
+  /** What this start found damaged in the log. */
+  readonly report: RecoveryReport
+  /** In force until it is cleared. */
+  readonly doubt: DoubtMark | undefined
+  /** The doubt of this number is over. Without effect when another one, or none, is in force. */
+  clearDoubt(number: number): Promise<void>
+  /** Bytes that may still be written to the disk. */
+  freeBytes(): Promise<number>
   close(): Promise<void>
+}
+
+/** Where the parts of a data directory are. */
+export function storagePlaces(dataDir: string): { readonly store: string; readonly log: string } {
+  return { store: join(dataDir, 'store'), log: join(dataDir, 'wal') }
 }
 
 /** Throws DamagedLogError, IdentityError or StorageFailedError; each says what is wrong with which file. */
 export async function openStorage(options: StorageOptions): Promise<NodeStorage> {
-  const { files, dataDir, nodeId, mintIncarnation, wallNow, ...walOptions } = options
-  const logDirectory = join(dataDir, 'wal')
-  const logExists = await hasSegments(files, logDirectory)
-  const directory = join(dataDir, 'identity')
-  const identity = await Identity.open({ files, directory, nodeId, logExists, mintIncarnation, wallNow })
-  let wal: Wal | undefined
-  const close = async (): Promise<void> => {
-    await wal?.close()
-    // Last, for the lock: nobody else may open the log before it is closed.
-    await identity.close()
-  }
+  const store = await options.openStore(storagePlaces(options.dataDir).store)
   try {
-    const { incarnation, logBegun } = identity
-    const own = { nodeId, incarnation }
-    wal = await Wal.open({ ...walOptions, files, directory: logDirectory, identity: own, mustExist: logBegun })
-    await identity.markLogBegun()
-    return { identity, wal, bootId: await identity.nextBootId(), close }
+    return await new Opening(options, store).run()
   } catch (error) {
-    await close()
+    await store.close()
     throw error
   }
 }
 
-async function hasSegments(files: Files, logDirectory: string): Promise<boolean> {
-  await ensureDirectory(files, logDirectory)
-  return (await files.list(logDirectory)).some((name) => segmentSequence(name) !== undefined)
+class Opening {
+  readonly #options: StorageOptions
+  readonly #store: Store
+  readonly #logDirectory: string
+  #identity!: Identity
+  #doubts!: Doubts
+  #checkpoints!: Checkpoints
+  #report: RecoveryReport = { damages: [], forgets: false }
+
+  constructor(options: StorageOptions, store: Store) {
+    this.#options = options
+    this.#store = store
+    this.#logDirectory = storagePlaces(options.dataDir).log
+  }
+
+  async run(): Promise<NodeStorage> {
+    const { clock } = this.#options
+    this.#doubts = await Doubts.open(this.#store)
+    this.#checkpoints = await Checkpoints.open(this.#store, clock)
+    this.#identity = await this.#openIdentity()
+    const wal = await this.#openLog()
+    try {
+      await this.#fitTogether(wal)
+      await this.#identity.markLogBegun()
+    } catch (error) {
+      await wal.close()
+      throw error
+    }
+    return this.#opened(wal)
+  }
+
+  #opened(wal: Wal): NodeStorage {
+    const { files, dataDir } = this.#options
+    const store = this.#store
+    const doubts = this.#doubts
+    const identity = this.#identity
+    return {
+      identity,
+      wal,
+      checkpoints: this.#checkpoints,
+      bootId: identity.bootId,
+      report: this.#report,
+      get doubt() {
+        return doubts.mark
+      },
+      clearDoubt: (number) => doubts.clear(number),
+      freeBytes: () => files.freeBytes(dataDir),
+      close: async () => {
+        await wal.close()
+        // Last, for the lock: nobody else may open the log before it is closed.
+        await store.close()
+      },
+    }
+  }
+
+  async #openIdentity(): Promise<Identity> {
+    const { files, nodeId, mintIncarnation, wallNow } = this.#options
+    await ensureDirectory(files, this.#logDirectory)
+    const identity = await Identity.open({
+      store: this.#store,
+      nodeId,
+      mintIncarnation,
+      wallNow,
+      logExists: (await segmentNames(files, this.#logDirectory)).length > 0,
+      readLogIdentity: () => readLogIdentity(files, this.#logDirectory),
+    })
+    const { origin, bootId } = identity
+    const isRebuilt = origin === 'missing' || origin === 'damaged'
+    if (!isRebuilt && !this.#doubts.isDamaged) {
+      await identity.begin()
+      return identity
+    }
+    // With it went the mark of a doubt, if there was one.
+    const what = origin === 'missing' ? 'the store was gone' : 'a record of the store was damaged'
+    await identity.begin((put) => this.#doubts.raise(this.#mark(bootId, what), [put]))
+    return identity
+  }
+
+  async #openLog(): Promise<Wal> {
+    const { files, clock, segmentBytes, onSync, onFailure, group } = this.#options
+    const { nodeId, incarnation, logBegun } = this.#identity
+    const mark = this.#checkpoints.current?.mark
+    const walOptions = {
+      files,
+      clock,
+      directory: this.#logDirectory,
+      identity: { nodeId, incarnation },
+      mustExist: logBegun,
+      manifest: await openSegmentManifest(this.#store),
+      onDoubt: (report: RecoveryReport) => this.#judge(report),
+      ...(mark && { checkpoint: { group, mark } }),
+      ...(segmentBytes !== undefined && { segmentBytes }),
+      ...(onSync && { onSync }),
+      ...(onFailure && { onFailure }),
+    }
+    const wal = await Wal.open(walOptions)
+    if (wal.doubt !== undefined) await this.#judge({ torn: wal.doubt, damages: [], forgets: true })
+    return wal
+  }
+
+  /** Nothing on disk was changed yet, and nothing will be if this throws. */
+  async #judge(report: RecoveryReport): Promise<void> {
+    this.#report = report
+    const [damage] = report.damages
+    if (damage !== undefined) this.#refuseIfAlone(report.membership, damage)
+    if (!report.forgets) return
+    const what = damage === undefined ? 'the end of the log was torn' : `${damage.file}: ${damage.what}`
+    await this.#doubts.raise(this.#mark(this.#identity.bootId, what))
+  }
+
+  async #fitTogether(wal: Wal): Promise<void> {
+    const log = wal.group(this.#options.group)
+    const recovered = log.recovered()
+    const misfit = findMisfit(recovered, this.#checkpoints.current)
+    if (misfit === undefined) return
+    const { base, forgets, what } = misfit
+    if (forgets) {
+      this.#refuseIfAlone(recovered.memberships.at(-1), { file: this.#logDirectory, offset: 0, what })
+      await this.#doubts.raise(this.#mark(this.#identity.bootId, what))
+    }
+    await log.reset(base)
+  }
+
+  #refuseIfAlone(
+    logged: Entry | undefined,
+    { file, offset, what }: { readonly file: string; readonly offset: number; readonly what: string },
+  ): void {
+    if (this.#options.acceptLoss === true || !this.#isOnlyVoter(logged)) return
+    throw new DamagedLogError(file, offset, what)
+  }
+
+  #isOnlyVoter(logged: Entry | undefined): boolean {
+    const snapshot = this.#checkpoints.current?.mark.membership
+    const newest = logged === undefined || (snapshot !== undefined && snapshot.index > logged.index) ? snapshot : logged
+    if (newest === undefined) return this.#options.alone
+    const { voters, votersOutgoing } = decodeMembership(newest.data)
+    return voters.length === 1 && votersOutgoing.length === 0
+  }
+
+  #mark(number: number, reason: string): DoubtMark {
+    return { number, reason, at: Math.floor(this.#options.wallNow()) }
+  }
 }

@@ -62,6 +62,8 @@ class SimulatedError extends Error {
 }
 
 export class SimulatedFiles implements Files {
+  /** What `freeBytes` tells; writes do not change it. */
+  free = 1e12
   readonly counts: DiskCounts = { writes: 0, bytesWritten: 0, bytesLost: 0, entriesLost: 0, crashes: 0 }
   readonly #disk: SimulatedDisk
   readonly #directories = new Set<string>(['/'])
@@ -119,6 +121,10 @@ export class SimulatedFiles implements Files {
       for (const change of this.#unsynced.filter(here)) applyChange(this.#durable, change)
       this.#unsynced = this.#unsynced.filter((change) => !here(change))
     })
+  }
+
+  freeBytes(path: string): Promise<number> {
+    return this.#perform(undefined, path, () => this.free)
   }
 
   /** The power goes: operations under way never answer, and the disk keeps of them what the dice say. */

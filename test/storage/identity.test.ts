@@ -1,66 +1,60 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { Level } from 'level'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { Identity, type IdentityOptions } from '../../node/storage/identity.ts'
-import { nodeFiles } from '../../node/storage/node-files.ts'
+import type { SimulatedStore } from '../sim/simulated-store.ts'
+import { simulatedStore, withStore } from './support/store.ts'
 
-let folder: string
+let disk: SimulatedStore
 let minted: number
 let wall: number
 
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'meshmq-identity-'))
+beforeEach(() => {
+  disk = simulatedStore()
   minted = 0
   wall = 1_000
 })
 
-afterEach(() => rm(folder, { recursive: true }))
+type Overrides = Partial<Omit<IdentityOptions, 'store'>>
 
-function options(overrides: Partial<IdentityOptions> = {}): IdentityOptions {
-  return {
-    files: nodeFiles,
-    directory: join(folder, 'data', 'identity'),
-    nodeId: 'n1',
-    logExists: minted > 0,
-    mintIncarnation: () => `life-${++minted}`,
-    wallNow: () => wall,
-    ...overrides,
-  }
+/** One start of a node. */
+function start<T>(use: (identity: Identity) => Promise<T>, overrides: Overrides = {}): Promise<T> {
+  return withStore(disk, async (store) => {
+    const identity = await Identity.open({
+      store,
+      nodeId: 'n1',
+      logExists: minted > 0,
+      readLogIdentity: async () => undefined,
+      mintIncarnation: () => `life-${++minted}`,
+      wallNow: () => wall,
+      ...overrides,
+    })
+    await identity.begin()
+    return use(identity)
+  })
 }
 
-async function withIdentity<T>(
-  use: (identity: Identity) => Promise<T>,
-  overrides?: Partial<IdentityOptions>,
-): Promise<T> {
-  const identity = await Identity.open(options(overrides))
-  try {
-    return await use(identity)
-  } finally {
-    await identity.close()
-  }
-}
+const bootId = (identity: Identity): Promise<number> => Promise.resolve(identity.bootId)
+const incarnation = (identity: Identity): Promise<string> => Promise.resolve(identity.incarnation)
 
 describe('an identity', () => {
   test('mints its incarnation once, when the directory is new', async () => {
-    expect(await withIdentity(async ({ incarnation }) => incarnation)).toBe('life-1')
-    expect(await withIdentity(async ({ incarnation }) => incarnation)).toBe('life-1')
+    expect(await start(async ({ origin }) => origin)).toBe('minted')
+    expect(await start(async ({ origin }) => origin)).toBe('stored')
+    expect(await start(incarnation)).toBe('life-1')
     expect(minted).toBe(1)
   })
 
   test('is another one after the directory was emptied (trap 19)', async () => {
-    await withIdentity(async () => {})
-    await rm(join(folder, 'data'), { recursive: true })
-    expect(await withIdentity(async ({ incarnation }) => incarnation, { logExists: false })).toBe('life-2')
+    await start(incarnation)
+    disk.lose()
+    expect(await start(incarnation, { logExists: false })).toBe('life-2')
   })
 
   test('learns its cluster once', async () => {
-    await withIdentity(async (identity) => {
+    await start(async (identity) => {
       expect(identity.clusterId).toBeUndefined()
       await Promise.all([identity.setClusterId('c1'), identity.setClusterId('c1')])
     })
-    await withIdentity(async (identity) => {
+    await start(async (identity) => {
       expect(identity.clusterId).toBe('c1')
       await expect(identity.setClusterId('c2')).rejects.toMatchObject({ code: 'ForeignDirectory' })
       expect(identity.clusterId).toBe('c1')
@@ -68,76 +62,108 @@ describe('an identity', () => {
   })
 
   test('gives boot ids that rise with every start and are not below the wall clock', async () => {
-    const boot = (): Promise<number> => withIdentity((identity) => identity.nextBootId())
-    expect(await boot()).toBe(1_000)
-    expect(await boot()).toBe(1_001)
+    expect(await start(bootId)).toBe(1_000)
+    expect(await start(bootId)).toBe(1_001)
     wall = 5_000.7
-    expect(await boot()).toBe(5_000)
+    expect(await start(bootId)).toBe(5_000)
     wall = 10
-    expect(await boot()).toBe(5_001)
+    expect(await start(bootId)).toBe(5_001)
   })
 
   test('keeps all of several changes at once', async () => {
-    await withIdentity(async (identity) => {
-      await Promise.all([
-        identity.nextBootId(),
-        identity.setClusterId('c1'),
-        identity.markLogBegun(),
-        identity.nextBootId(),
-      ])
-    })
-    await withIdentity(async (identity) => {
-      expect(identity).toMatchObject({ clusterId: 'c1', logBegun: true, nodeId: 'n1' })
-      expect(await identity.nextBootId()).toBe(1_002)
+    await start((identity) => Promise.all([identity.setClusterId('c1'), identity.markLogBegun()]))
+    await start(async (identity) => {
+      expect(identity).toMatchObject({ clusterId: 'c1', logBegun: true, nodeId: 'n1', bootId: 1_001 })
     })
   })
 
   test('that could not be changed for one reason can still be changed', async () => {
-    await withIdentity(async (identity) => {
+    await start(async (identity) => {
       await identity.setClusterId('c1')
       await expect(identity.setClusterId('c2')).rejects.toThrow('belongs to cluster c1')
-      expect(await identity.nextBootId()).toBe(1_000)
+      await identity.markLogBegun()
+      expect(identity.logBegun).toBe(true)
+    })
+  })
+
+  test('that another store write must come with is written together with it', async () => {
+    await withStore(disk, async (store) => {
+      const options = {
+        store,
+        nodeId: 'n1',
+        logExists: false,
+        readLogIdentity: async () => undefined,
+        mintIncarnation: () => 'life-1',
+        wallNow: () => wall,
+      }
+      const writes = disk.writes
+      const identity = await Identity.open(options)
+      expect(disk.writes).toBe(writes)
+      await identity.begin((put) => store.write({ puts: [put, ['beside', Uint8Array.of(1)]] }))
+      expect(disk.writes).toBe(writes + 1)
+      expect(disk.has('beside')).toBe(true)
     })
   })
 })
 
-describe('a directory is refused', () => {
-  test('while another process, or another node of this one, uses it', async () => {
-    await withIdentity(async () => {
-      await expect(Identity.open(options())).rejects.toMatchObject({ code: 'DirectoryInUse' })
-    })
-    await withIdentity(async () => {})
-  })
-
-  test('when it belongs to another node', async () => {
-    await withIdentity(async () => {})
-    await expect(Identity.open(options({ nodeId: 'n2' }))).rejects.toMatchObject({
-      code: 'ForeignDirectory',
-      message: expect.stringContaining('belongs to node n1, not to n2'),
-    })
-    await withIdentity(async () => {})
-  })
-
-  test('when there is a log but no identity, and stays so', async () => {
-    await expect(Identity.open(options({ logExists: true }))).rejects.toMatchObject({ code: 'IdentityMissing' })
-    await expect(Identity.open(options({ logExists: true }))).rejects.toMatchObject({ code: 'IdentityMissing' })
-    expect(minted).toBe(0)
-  })
-
-  test('when the log that it had is gone', async () => {
-    await withIdentity((identity) => identity.markLogBegun())
-    await expect(Identity.open(options({ logExists: false }))).rejects.toMatchObject({ code: 'LogMissing' })
+describe('an identity whose record is gone or rotten', () => {
+  const readLogIdentity = async (): Promise<{ nodeId: string; incarnation: string }> => ({
+    nodeId: 'n1',
+    incarnation: 'life-1',
   })
 
   test.each([
-    ['a flipped bit', (value: string) => value.replace('life-1', 'life-0')],
-    ['no checksum', () => '{}'],
-    ['nothing', () => ''],
-  ])('when the identity holds %s', async (_, damage) => {
-    await withIdentity(async () => {})
-    const store = new Level(options().directory)
-    await store.put('identity', damage((await store.get('identity')) as string))
-    await store.close()
-    await expect(Identity.open(options())).rejects.toMatchObject({ code: 'IdentityDamaged' })
+    ['missing', () => disk.lose()],
+    ['damaged', () => disk.rot('identity')],
+  ])('(%s) is built again from the log, and its boot id still rises', async (origin, damage) => {
+    await start((identity) => identity.setClusterId('c1'))
+    damage()
+    wall = 2_000
+    await start(
+      async (identity) => {
+        expect(identity).toMatchObject({ origin, incarnation: 'life-1', logBegun: true, clusterId: undefined })
+        expect(identity.bootId).toBe(2_000)
+      },
+      { readLogIdentity },
+    )
+    expect(await start(async ({ origin }) => origin)).toBe('stored')
+    expect(minted).toBe(1)
+  })
+
+  test.each([
+    ['IdentityMissing', () => disk.lose()],
+    ['IdentityDamaged', () => disk.rot('identity')],
+  ])('is refused with %s when the log does not tell whose it is, and stays so', async (code, damage) => {
+    await start(incarnation)
+    damage()
+    await expect(start(incarnation)).rejects.toMatchObject({ code, message: expect.stringContaining('meshmq repair') })
+    await expect(start(incarnation)).rejects.toMatchObject({ code })
+    expect(minted).toBe(1)
+  })
+
+  test('is refused when the log belongs to another node', async () => {
+    await start(incarnation)
+    disk.lose()
+    const foreign = { readLogIdentity: async () => ({ nodeId: 'n2', incarnation: 'life-9' }) }
+    await expect(start(incarnation, foreign)).rejects.toMatchObject({ code: 'ForeignDirectory' })
+    expect(disk.has('identity')).toBe(false)
+  })
+})
+
+describe('a directory is refused', () => {
+  test('when it belongs to another node', async () => {
+    await start(incarnation)
+    await expect(start(incarnation, { nodeId: 'n2' })).rejects.toMatchObject({
+      code: 'ForeignDirectory',
+      message: expect.stringContaining('belongs to node n1, not to n2'),
+    })
+    expect(await start(incarnation)).toBe('life-1')
+  })
+
+  test('when a later version of the program wrote its identity', async () => {
+    await withStore(disk, (store) =>
+      store.write({ puts: [['identity', new TextEncoder().encode('{"format":99,"nodeId":"n1"}')]] }),
+    )
+    await expect(start(incarnation)).rejects.toMatchObject({ code: 'UnknownFormat' })
   })
 })

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../node/clock.ts'
+import { LevelStore } from '../../node/storage/level-store.ts'
 import { nodeFiles } from '../../node/storage/node-files.ts'
 import { type NodeStorage, openStorage } from '../../node/storage/open-storage.ts'
 import { entries, plain } from '../conformance/log-storage.ts'
@@ -26,6 +27,9 @@ async function open(nodeId = 'n1'): Promise<NodeStorage> {
     files: nodeFiles,
     dataDir: join(folder, 'deep', 'data'),
     nodeId,
+    openStore: (directory) => LevelStore.open({ files: nodeFiles, directory }),
+    group,
+    alone: true,
     clock: systemClock,
     segmentBytes: 256 * 1024,
     mintIncarnation: () => `life-${++minted}`,
@@ -57,18 +61,13 @@ test('a second node cannot open the directory of a running one', async () => {
   opened = running
 })
 
-test('a directory without its log, or without its identity, is refused and not begun anew (trap 19)', async () => {
+test('a directory without its log, in which nothing ever happened but the start of a lone node, is refused', async () => {
   await open()
   await close()
   const dataDir = join(folder, 'deep', 'data')
-  expect((await readdir(dataDir)).sort()).toEqual(['identity', 'wal'])
-  await rm(join(dataDir, 'identity'), { recursive: true })
-  await expect(open()).rejects.toMatchObject({ code: 'IdentityMissing' })
-  await rm(dataDir, { recursive: true })
-  await open()
-  await close()
+  expect((await readdir(dataDir)).sort()).toEqual(['store', 'wal'])
   await rm(join(dataDir, 'wal'), { recursive: true })
-  await expect(open()).rejects.toMatchObject({ code: 'LogMissing' })
+  await expect(open()).rejects.toMatchObject({ code: 'DamagedLog' })
 })
 
 test('a log that lost a file is damage, and the directory can be opened by whoever comes to look', async () => {

@@ -91,5 +91,6 @@ function recording(files: Files, onWrite: (write: { path: string; position: numb
     rename: (from, to) => files.rename(from, to),
     remove: (path) => files.remove(path),
     syncDirectory: (path) => files.syncDirectory(path),
+    freeBytes: (path) => files.freeBytes(path),
   }
 }
