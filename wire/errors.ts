@@ -28,6 +28,8 @@ export const errorKinds = {
     outcome: 'not-applied',
   },
   LimitExceeded: { meaning: 'a named limit of the cluster is reached', retryable: false, outcome: 'not-applied' },
+  QueueFull: { meaning: 'a queue holds as many messages as it may', retryable: true, outcome: 'not-applied' },
+  DiskFull: { meaning: 'the cluster has no room on its disks', retryable: true, outcome: 'not-applied' },
   Overloaded: { meaning: 'a bounded buffer is full', retryable: true, outcome: 'not-applied' },
   NoQuorum: { meaning: 'no majority answered before the deadline', retryable: true, outcome: 'unknown' },
   NoResponders: { meaning: 'nobody responds to this topic', retryable: true, outcome: 'not-applied' },

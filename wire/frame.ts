@@ -17,6 +17,8 @@ export const FrameKind = {
   control: 3,
   /** Log frame that a node proposes itself: sessions and time. A client may not send it. */
   node: 16,
+  /** Log frame that a leader proposes in place of a publish frame which it cannot store. A client may not send it. */
+  refusedPublish: 17,
   // client → node
   hello: 32,
   request: 33,

@@ -27,13 +27,27 @@ export const limits = {
   prefetchMax: 10_000,
   /** Consumers of one session. */
   consumersPerSessionMax: 1024,
+  /** Consumers of all sessions. */
+  consumersMax: 200_000,
   /** Volatile listeners of one session. */
   listenersPerSessionMax: 1024,
+  /** Volatile listeners of all sessions. */
+  listenersMax: 200_000,
   /** Outcomes that a session keeps until the client says it has seen them. */
   outcomesPerSessionMax: 4096,
+  /** Outcomes that all sessions keep together; beyond it each may still keep a few. */
+  outcomesMax: 500_000,
   sessionsMax: 100_000,
   queuesMax: 100_000,
+  /** Queues that are exclusive to one session. */
+  exclusiveQueuesPerSessionMax: 1024,
   bindingsPerQueueMax: 1024,
+  /** Bindings of all queues. */
+  bindingsMax: 200_000,
+  /** Messages in one queue: ready, delayed, or delivered and not settled. */
+  queueMessagesMax: 20_000_000,
+  /** Messages in all queues; one that is in several counts in each. At most 16 bytes of memory each while they are ready. */
+  queuedMessagesMax: 50_000_000,
   /** Longest delay of a nack and longest visibility timeout, milliseconds. */
   delayMsMax: 24 * 60 * 60 * 1000,
 } as const

@@ -4,13 +4,19 @@
  */
 
 /** Part of the state's hash; rises with every change of what apply does. */
-export const MACHINE_VERSION = 1
+export const MACHINE_VERSION = 2
 
 /**
  * Messages, sessions or queues that continuations and timers may touch in one entry before the rest waits for the next one. One
  * unit of work (the open deliveries of one consumer) may overrun it.
  */
 export const WORK_PER_ENTRY_MAX = 16_384
+
+/**
+ * Ways to queues that the publishes of one entry may take: each run of messages of one topic takes one to each queue that it reaches, and finding
+ * the way of a topic takes as many as it looks at. The run that reaches the bound may overrun it.
+ */
+export const ROUTING_PER_ENTRY_MAX = 1_048_576
 
 /** Deliveries that one entry may cause. What is left is assigned by the next entries. */
 export const ASSIGNMENTS_PER_ENTRY_MAX = 32_768
@@ -30,8 +36,12 @@ export const NODES_MAX = 1024
  */
 export const OPENINGS_REMEMBERED_MAX = 4096
 
-/** Topics whose routes are remembered (not state: no result depends on it). */
+/** Outcomes that a session may keep when all together keep as many as they may. */
+export const OUTCOMES_RESERVED = 16
+
+/** Topics whose routes are remembered (not state: no result depends on it), and queues or listeners that these hold together. */
 export const ROUTES_CACHED_MAX = 8192
+export const ROUTE_ITEMS_CACHED_MAX = 1_048_576
 
 /** What a delivery's attempt counter can tell (u16 on the wire); it stops there. */
 export const ATTEMPTS_MAX = 65_535

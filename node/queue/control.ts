@@ -35,14 +35,14 @@ export function applyControl(
     refuseFrame(step, to, sequence, 'a control frame that does not decode')
     return
   }
-  forgetSeen(session, logHeader.seen(view, at))
+  forgetSeen(step.state, session, logHeader.seen(view, at))
   const expected = session.lastSequence + 1
   if (sequence < expected) {
     // What was kept, or plain success. Told even when the client has seen more: the sender's node waits for an effect of each frame.
     tell(step, to, session.outcomes.get(sequence) ?? { sequence })
     return
   }
-  if (sequence > expected || !hasRoom(session)) {
+  if (sequence > expected || !hasRoom(step.state, session)) {
     step.effects.push({ type: 'gap', to, expected })
     return
   }
@@ -79,6 +79,9 @@ function declareQueue(step: Step, session: Session, fields: Fields): Verdict {
   const existing = step.state.queues.get(name)
   if (existing === undefined) {
     if (step.state.queues.size >= limits.queuesMax) return limitExceeded(`there are ${limits.queuesMax} queues already`)
+    if (exclusive && session.exclusiveQueues.size >= limits.exclusiveQueuesPerSessionMax) {
+      return limitExceeded(`the session has ${limits.exclusiveQueuesPerSessionMax} exclusive queues already`)
+    }
     createQueue(step, name, durable, owner)
     return undefined
   }
@@ -97,8 +100,8 @@ function addBinding(step: Step, queue: Queue, _session: Session, fields: Fields)
   if (typeof pattern !== 'string') return invalid('the pattern is not a string')
   const problem = patternProblem(pattern)
   if (problem !== undefined) return invalid(problem)
-  if (bind(step.state, queue, pattern)) return undefined
-  return limitExceeded(`the queue '${queue.name}' has ${limits.bindingsPerQueueMax} bindings already`)
+  const full = bind(step.state, queue, pattern)
+  return full === undefined ? undefined : limitExceeded(full)
 }
 
 function removeBinding(step: Step, queue: Queue, _session: Session, fields: Fields): Verdict {
@@ -115,6 +118,9 @@ function consume(step: Step, queue: Queue, session: Session, fields: Fields): Ve
   }
   if (session.consumers.size >= limits.consumersPerSessionMax) {
     return limitExceeded(`the session has ${limits.consumersPerSessionMax} consumers already`)
+  }
+  if (step.state.consumers.size >= limits.consumersMax) {
+    return limitExceeded(`there are ${limits.consumersMax} consumers already`)
   }
   return { result: { consumer: startConsumer(step, session, queue, prefetch, visibilityTimeoutMs).id } }
 }
@@ -134,8 +140,7 @@ function listen(step: Step, session: Session, fields: Fields): Verdict {
   const problem = patternProblem(pattern)
   if (problem !== undefined) return invalid(problem)
   const listening = startListening(step, session, pattern)
-  if (listening !== undefined) return { result: { listener: listening.id } }
-  return limitExceeded(`the session has ${limits.listenersPerSessionMax} listeners already`)
+  return typeof listening === 'string' ? limitExceeded(listening) : { result: { listener: listening.id } }
 }
 
 function unlisten(step: Step, session: Session, fields: Fields): Verdict {

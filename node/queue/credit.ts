@@ -21,6 +21,13 @@ export function grantCredit(state: State, consumer: Consumer): void {
   const { queue } = consumer
   if (consumer.next !== undefined || consumer.ended || queue.deleted) return
   if (consumer.open.size >= consumer.prefetch || inForce(consumer.session) === undefined) return
+  joinTurns(consumer)
+  mark(state, queue)
+}
+
+/** Puts a consumer that is not in the ring of its queue at the ring's end. */
+export function joinTurns(consumer: Consumer): void {
+  const { queue } = consumer
   const first = queue.turn
   if (first === undefined) {
     consumer.next = consumer
@@ -33,7 +40,6 @@ export function grantCredit(state: State, consumer: Consumer): void {
     last.next = consumer
     first.previous = consumer
   }
-  mark(state, queue)
 }
 
 /** Takes the consumer out of the ring. Without effect when it is not there. */

@@ -47,6 +47,17 @@ export type Effect =
       readonly outcomes: readonly OutcomeNotice[]
       readonly consumers: readonly number[]
     }
+  /**
+   * Where a session stands whose attachment was in force all along: its node's machine was restored, so that the effects of the entries in
+   * between were never performed here (`Machine.resume`). Its open deliveries follow, whether they were delivered before or not.
+   */
+  | {
+      readonly type: 'resumed'
+      readonly to: Attachment
+      readonly lastSequence: number
+      readonly outcomes: readonly OutcomeNotice[]
+      readonly consumers: readonly number[]
+    }
   | {
       readonly type: 'attachRefused'
       readonly node: string

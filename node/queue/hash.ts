@@ -52,14 +52,13 @@ function hashQueue(hash: Hash, queue: Queue): void {
   hash.numbers(queue.published, queue.delivered, queue.settled, queue.redelivered, Number(queue.marked))
   for (const pattern of [...queue.bindings].sort()) hash.text(pattern)
   hash.numbers(queue.ready.length, queue.returned.length, queue.delayed.length)
-  queue.ready.forEach((index, position) => {
-    hash.number(index)
-    hash.number(position)
+  queue.ready.forEachRun((index, position, count) => {
+    hash.numbers(index, position, count)
   })
-  for (const messages of [queue.returned, queue.delayed]) {
-    messages.forEach((dueMs, index, position, attempts) => {
-      hash.numbers(dueMs, index, position, attempts)
-    })
+  for (const messages of [queue.returned.capture(), queue.delayed.capture()]) {
+    for (; messages !== undefined && messages.length > 0; messages.shift()) {
+      hash.numbers(messages.dueMs, messages.index, messages.position, messages.attempts)
+    }
   }
   hashTimer(hash, queue.release)
   const first = queue.turn

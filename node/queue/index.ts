@@ -1,6 +1,11 @@
 /** The only door of the queue machine. */
+export { refusePublishFrame } from '../../wire/refused-publish-frame.ts'
+export type { MachineCheckpoint } from './checkpoint.ts'
+export { CheckpointFormatError } from './checkpoint-format.ts'
+export { CheckpointReader, type RestoredState } from './checkpoint-reader.ts'
 export type { Boot, NodeCommand } from './command.ts'
 export { encodeNodeCommand } from './command.ts'
 export type { Attachment, Effect } from './effect.ts'
 export { encodeEntry, entryWallMs, frameStart, positionFrame, positionMessage } from './entry.ts'
+export { EntrySet } from './entry-set.ts'
 export { type Listener, Machine, type QueueStats, type SessionSummary } from './machine.ts'

@@ -1,12 +1,14 @@
 /** Volatile interest: which attached sessions hear a topic. Nothing of it touches the log; each node asks its own replica. */
 import { limits } from '../../wire/limits.ts'
-import { ROUTES_CACHED_MAX } from './constants.ts'
 import { inForce, type Listener, type Listening, type Session, type State } from './state.ts'
 import type { Step } from './step.ts'
 
-/** Undefined when the session has too many listeners. */
-export function startListening(step: Step, session: Session, pattern: string): Listening | undefined {
-  if (session.listeners.size >= limits.listenersPerSessionMax) return undefined
+/** The new listener, or why there is no room for one. */
+export function startListening(step: Step, session: Session, pattern: string): Listening | string {
+  if (session.listeners.size >= limits.listenersPerSessionMax) {
+    return `the session has ${limits.listenersPerSessionMax} listeners already`
+  }
+  if (step.state.listening.size >= limits.listenersMax) return `there are ${limits.listenersMax} listeners already`
   const listening: Listening = { id: step.mint(), session, pattern }
   session.listeners.set(listening.id, listening)
   step.state.listening.add(pattern, listening)
@@ -35,7 +37,6 @@ export function listenersOf(state: State, topic: string): readonly Listener[] {
     if (to !== undefined) listeners.push({ session: session.id, listener: id, to })
   }
   listeners.sort((a, b) => a.listener - b.listener)
-  if (state.heard.size >= ROUTES_CACHED_MAX) state.heard.clear()
-  state.heard.set(topic, listeners)
+  state.heard.set(topic, listeners, listeners.length)
   return listeners
 }

@@ -6,6 +6,9 @@
  * dice, a socket, a promise, the body of a message.
  */
 import { FrameKind, LOG_FRAME_VERSION, logHeader } from '../../wire/frame.ts'
+import { MachineCheckpoint } from './checkpoint.ts'
+import { CheckpointFormatError } from './checkpoint-format.ts'
+import type { RestoredState } from './checkpoint-reader.ts'
 import type { Boot } from './command.ts'
 import { applyControl } from './control.ts'
 import { assign } from './credit.ts'
@@ -16,7 +19,8 @@ import { InvariantError } from './invariant.ts'
 import { listenersOf } from './listening.ts'
 import { applyNodeCommand } from './node-commands.ts'
 import { refuseFrame } from './outcomes.ts'
-import { applyPublish } from './publish.ts'
+import { applyPublish, applyRefusedPublish } from './publish.ts'
+import { resumeEffects } from './resume.ts'
 import { applySettle } from './settle.ts'
 import { inForce, type Listener, State, type Totals } from './state.ts'
 import { type QueueStats, type SessionSummary, statsOf, summaryOf } from './stats.ts'
@@ -28,7 +32,7 @@ export type { QueueStats, SessionSummary } from './stats.ts'
 
 export class Machine {
   readonly #group: number
-  readonly #state = new State()
+  #state = new State()
 
   constructor(group = 0) {
     this.#group = group
@@ -122,6 +126,28 @@ export class Machine {
     return hashState(this.#state)
   }
 
+  /** Captures the state as of the last entry applied; encoding it is for later, whatever is applied meanwhile. */
+  checkpoint(): MachineCheckpoint {
+    return new MachineCheckpoint(this.#state, this.#group)
+  }
+
+  /**
+   * Replaces the state by one that came from a checkpoint: from then on this machine behaves like the one that was captured. Throws
+   * CheckpointFormatError when that was a machine of another group.
+   */
+  restore(restored: RestoredState): void {
+    if (restored.group !== this.#group) throw new CheckpointFormatError(`a checkpoint of group ${restored.group}`)
+    this.#state = restored.take()
+  }
+
+  /**
+   * What the sessions attached to this boot must be told when the machine was restored: for each of them `resumed`, then its open deliveries.
+   * To be used up before the next entry is applied.
+   */
+  resume(node: string, bootId: number): IterableIterator<Effect> {
+    return resumeEffects(this.#state, node, bootId)
+  }
+
   #applyFrame(step: Step, entry: EntryReader, data: Uint8Array): void {
     const { view } = entry
     const at = entry.start(step.frame)
@@ -141,6 +167,7 @@ export class Machine {
     }
     if (!isOurs) refuseFrame(step, to, logHeader.sequence(view, at), 'a frame of another group or version')
     else if (kind === FrameKind.publish) applyPublish(step, session, to, data, view, at, length)
+    else if (kind === FrameKind.refusedPublish) applyRefusedPublish(step, session, to, view, at, length)
     else if (kind === FrameKind.settle) applySettle(step, session, to, view, at, length)
     else if (kind === FrameKind.control) applyControl(step, session, to, data, view, at, length)
     else refuseFrame(step, to, logHeader.sequence(view, at), 'a frame of another kind')

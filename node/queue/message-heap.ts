@@ -2,7 +2,8 @@
  * Messages that were delivered before and are back: a binary heap in columns, ordered by (due time, log index, position). A
  * queue has two: `returned`, all due at 0, hence in their old order (trap 41), and `delayed`, due when their nack said.
  *
- * The heap's layout depends on its history; whoever compares two heaps sorts their rows first.
+ * The heap's layout depends on its history; whoever compares two heaps takes their rows in order. A capture shares the columns
+ * until the heap changes, which copies them then: at the cost of a memory copy, and only for what changes.
  */
 const ROWS_MIN = 16
 
@@ -12,6 +13,8 @@ export class MessageHeap {
   #positions = new Uint32Array(0)
   #attempts = new Uint16Array(0)
   #length = 0
+  /** A capture reads the columns: they are copied before they change. */
+  #isShared = false
 
   get length(): number {
     return this.#length
@@ -36,6 +39,7 @@ export class MessageHeap {
   }
 
   push(dueMs: number, index: number, position: number, attempts: number): void {
+    if (this.#isShared) this.#resize(this.#dueMs.length)
     if (this.#length === this.#dueMs.length) this.#resize(Math.max(ROWS_MIN, 2 * this.#length))
     let row = this.#length++
     while (row > 0) {
@@ -49,6 +53,7 @@ export class MessageHeap {
 
   /** Takes the first message away. The heap must not be empty. */
   shift(): void {
+    if (this.#isShared) this.#resize(this.#dueMs.length)
     const last = --this.#length
     const dueMs = this.#dueMs[last]!
     const index = this.#indexes[last]!
@@ -76,12 +81,21 @@ export class MessageHeap {
     if (this.#dueMs.length > ROWS_MIN) this.#resize(0)
   }
 
-  /** Visits all messages in order. Sorts a copy: for hashes and checkpoints. */
-  forEach(visit: (dueMs: number, index: number, position: number, attempts: number) => void): void {
-    const order = Array.from({ length: this.#length }, (_, row) => row).sort((a, b) =>
-      this.#isAfter(a, this.#dueMs[b]!, this.#indexes[b]!, this.#positions[b]!) ? 1 : -1,
-    )
-    for (const row of order) visit(this.#dueMs[row]!, this.#indexes[row]!, this.#positions[row]!, this.#attempts[row]!)
+  /**
+   * A heap of the same messages, which whoever asked for it may empty; undefined when there are none. Both share the columns until one
+   * of them changes.
+   */
+  capture(): MessageHeap | undefined {
+    if (this.#length === 0) return undefined
+    const copy = new MessageHeap()
+    copy.#dueMs = this.#dueMs
+    copy.#indexes = this.#indexes
+    copy.#positions = this.#positions
+    copy.#attempts = this.#attempts
+    copy.#length = this.#length
+    copy.#isShared = true
+    this.#isShared = true
+    return copy
   }
 
   /** Whether the message in `row` comes after the given one. No two messages of a heap are equal. */
@@ -119,5 +133,6 @@ export class MessageHeap {
     this.#indexes = indexes
     this.#positions = positions
     this.#attempts = attempts
+    this.#isShared = false
   }
 }

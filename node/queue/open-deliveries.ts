@@ -3,9 +3,12 @@
  * a run of settles is one search and a walk. A settled row stays as a hole until the rows before it are gone too, or
  * until the columns are full and holes are squeezed out; so memory follows what is open, not how long the oldest stays open.
  *
- * A row number is valid until the next `add`. Callers ask `isOpen` before they read or remove a row.
+ * A row number is valid until the next `add`. Callers ask `isOpen` before they read or remove a row. A capture shares the columns until
+ * one of the two changes, which copies them then.
  */
 const ROWS_MIN = 16
+/** Columns that are emptied are kept for the next deliveries if they have no more rows than this. */
+const ROWS_KEPT = 1024
 
 export class OpenDeliveries {
   #deliveries = new Float64Array(0)
@@ -17,6 +20,8 @@ export class OpenDeliveries {
   #start = 0
   #end = 0
   #size = 0
+  /** A capture reads the columns: they are copied before they change. */
+  #isShared = false
 
   /** Deliveries that are open. */
   get size(): number {
@@ -34,6 +39,7 @@ export class OpenDeliveries {
 
   /** Appends; `delivery` is above all former ones. */
   add(delivery: number, index: number, position: number, attempt: number, deadlineMs: number): void {
+    if (this.#isShared) this.#own()
     if (this.#end === this.#deliveries.length) this.#makeRoom()
     const row = this.#end++
     this.#deliveries[row] = delivery
@@ -85,17 +91,15 @@ export class OpenDeliveries {
   }
 
   setDeadline(row: number, deadlineMs: number): void {
+    if (this.#isShared) this.#own()
     this.#deadlines[row] = deadlineMs
   }
 
   /** Makes an open row a hole. */
   remove(row: number): void {
+    if (this.#isShared) this.#own()
     this.#attempts[row] = 0
-    if (--this.#size === 0) {
-      this.#start = 0
-      this.#end = 0
-      return
-    }
+    if (--this.#size === 0) return this.clear()
     while (this.#attempts[this.#start] === 0) this.#start++
   }
 
@@ -103,6 +107,39 @@ export class OpenDeliveries {
     this.#start = 0
     this.#end = 0
     this.#size = 0
+    if (this.#deliveries.length > ROWS_KEPT) this.#columns(new OpenDeliveries())
+  }
+
+  /** What is open now, to be read later whatever happens here; undefined when nothing is. */
+  capture(): OpenDeliveries | undefined {
+    if (this.#size === 0) return undefined
+    const copy = new OpenDeliveries()
+    copy.#columns(this)
+    copy.#start = this.#start
+    copy.#end = this.#end
+    copy.#size = this.#size
+    copy.#isShared = true
+    this.#isShared = true
+    return copy
+  }
+
+  /** Takes the columns of another one over. */
+  #columns(of: OpenDeliveries): void {
+    this.#deliveries = of.#deliveries
+    this.#indexes = of.#indexes
+    this.#positions = of.#positions
+    this.#attempts = of.#attempts
+    this.#deadlines = of.#deadlines
+    this.#isShared = of.#isShared
+  }
+
+  #own(): void {
+    this.#deliveries = this.#deliveries.slice()
+    this.#indexes = this.#indexes.slice()
+    this.#positions = this.#positions.slice()
+    this.#attempts = this.#attempts.slice()
+    this.#deadlines = this.#deadlines.slice()
+    this.#isShared = false
   }
 
   /** Squeezes holes out, into larger columns when more than half of the rows are open. */

@@ -2,15 +2,16 @@
  * What a session remembers of its sequenced messages and commands until its client has seen it: rejections and results. Whatever is
  * not kept was a plain success.
  *
- * A session keeps at most limits.outcomesPerSessionMax. Beyond that nothing is forgotten; instead nothing more that may need an
+ * A session keeps at most limits.outcomesPerSessionMax, and few when all of them together keep limits.outcomesMax. Beyond that nothing is forgotten; instead nothing more that may need an
  * outcome is judged: to its sender it is a gap, to be sent again once `seen` has made room. Any frame carries `seen`, an empty
  * settle frame too.
  */
 import type { ErrorCode } from '../../wire/errors.ts'
 import { limits } from '../../wire/limits.ts'
 import type { OutcomeNotice } from '../../wire/session-frames.ts'
+import { OUTCOMES_RESERVED } from './constants.ts'
 import type { Attachment } from './effect.ts'
-import type { Session } from './state.ts'
+import type { Session, State } from './state.ts'
 import type { Step } from './step.ts'
 
 /** Why something was not done: deterministic, like all that is applied. */
@@ -24,22 +25,26 @@ export function isSequence(value: number): boolean {
 }
 
 /** The client knows all outcomes up to `seen`: they are forgotten. */
-export function forgetSeen(session: Session, seen: number): void {
+export function forgetSeen(state: State, session: Session, seen: number): void {
   if (!isSequence(seen) || seen <= session.seen) return
   session.seen = Math.min(seen, session.lastSequence)
   for (const sequence of session.outcomes.keys()) {
     if (sequence > session.seen) break
     session.outcomes.delete(sequence)
+    state.outcomes--
   }
 }
 
-export function hasRoom(session: Session): boolean {
-  return session.outcomes.size < limits.outcomesPerSessionMax
+/** Each session has room for a few, whatever the others keep: no client can stop another one. */
+export function hasRoom(state: State, session: Session): boolean {
+  const isFull = state.outcomes >= limits.outcomesMax
+  return session.outcomes.size < (isFull ? OUTCOMES_RESERVED : limits.outcomesPerSessionMax)
 }
 
 /** Keeps the outcome of the sequence just judged, and tells it. */
 export function keep(step: Step, session: Session, to: Attachment, outcome: OutcomeNotice): void {
   session.outcomes.set(outcome.sequence, outcome)
+  step.state.outcomes++
   tell(step, to, outcome)
 }
 

@@ -4,8 +4,7 @@
  */
 import { limits } from '../../wire/limits.ts'
 import { topicProblem } from '../../wire/names.ts'
-import { ROUTES_CACHED_MAX } from './constants.ts'
-import { Queue, type Session, type State } from './state.ts'
+import { Queue, type Route, type Session, type State } from './state.ts'
 import type { Step } from './step.ts'
 
 export function createQueue(step: Step, name: string, durable: boolean, owner: Session | undefined): void {
@@ -31,14 +30,17 @@ export function deleteQueue(state: State, queue: Queue): void {
   if (queue.consumers.size > 0) state.work.push({ type: 'cancelConsumers', queue })
 }
 
-/** Whether the queue has room for the binding. Without effect when it is bound so already. */
-export function bind(state: State, queue: Queue, pattern: string): boolean {
-  if (queue.bindings.has(pattern)) return true
-  if (queue.bindings.size >= limits.bindingsPerQueueMax) return false
+/** Why there is no room for the binding; undefined: it is made. Without effect when the queue is bound so already. */
+export function bind(state: State, queue: Queue, pattern: string): string | undefined {
+  if (queue.bindings.has(pattern)) return undefined
+  if (queue.bindings.size >= limits.bindingsPerQueueMax) {
+    return `the queue '${queue.name}' has ${limits.bindingsPerQueueMax} bindings already`
+  }
+  if (state.bindings.size >= limits.bindingsMax) return `there are ${limits.bindingsMax} bindings already`
   queue.bindings.add(pattern)
   state.bindings.add(pattern, queue)
   state.routes.clear()
-  return true
+  return undefined
 }
 
 export function unbind(state: State, queue: Queue, pattern: string): void {
@@ -47,14 +49,15 @@ export function unbind(state: State, queue: Queue, pattern: string): void {
   state.routes.clear()
 }
 
-/** The queues that a topic leads to, each once, in order of their ids; or why it is no topic. */
-export function route(state: State, topic: string): readonly Queue[] | string {
+/** Where a topic leads to; or why it is no topic. */
+export function route(state: State, topic: string): Route | string {
   const known = state.routes.get(topic)
   if (known !== undefined) return known
   const problem = topicProblem(topic)
   if (problem !== undefined) return problem
+  const visits = state.bindings.visits
   const queues = [...state.bindings.match(topic)].sort((a, b) => a.id - b.id)
-  if (state.routes.size >= ROUTES_CACHED_MAX) state.routes.clear()
-  state.routes.set(topic, queues)
-  return queues
+  const found = { queues, cost: state.bindings.visits - visits + queues.length }
+  state.routes.set(topic, found, queues.length)
+  return found
 }

@@ -144,6 +144,8 @@ export function closeSession(step: Step, session: Session, reason: DetachReason)
   state.timers.stop(session.lease)
   state.timers.stop(session.grace)
   state.sessions.delete(session.id)
+  state.outcomes -= session.outcomes.size
+  session.outcomes.clear()
   for (const consumer of session.consumers.values()) endConsumer(state, consumer)
   for (const listening of session.listeners.values()) stopListening(state, listening)
   if (session.exclusiveQueues.size > 0) state.work.push({ type: 'deleteExclusive', session })

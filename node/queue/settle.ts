@@ -30,7 +30,7 @@ export function applySettle(
     refuseFrame(step, to, 0, 'a settle frame that does not decode')
     return
   }
-  forgetSeen(session, logHeader.seen(view, at))
+  forgetSeen(step.state, session, logHeader.seen(view, at))
   const stale: StaleRun[] = []
   let rowsLeft = session.open + SETTLE_ROWS_EXTRA_MAX
   for (let i = 0; i < items; i++) {

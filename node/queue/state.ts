@@ -15,6 +15,7 @@ import { OpenDeliveries } from './open-deliveries.ts'
 import { ReadyMessages } from './ready-messages.ts'
 import type { Runs } from './runs.ts'
 import { Timer, TimerHeap } from './timers.ts'
+import { TopicCache } from './topic-cache.ts'
 import { TopicTrie } from './topics.ts'
 
 /** What a timer is for; its rank is its kind's place in this list. */
@@ -158,6 +159,11 @@ export class Queue {
   settled = 0
   redelivered = 0
 
+  /** Messages in it: ready, delayed, or delivered and not settled. */
+  get length(): number {
+    return this.ready.length + this.returned.length + this.delayed.length + this.unsettled
+  }
+
   constructor(id: number, name: string, durable: boolean, owner: Session | undefined) {
     this.id = id
     this.name = name
@@ -165,6 +171,14 @@ export class Queue {
     this.owner = owner
     this.release = new Timer({ type: 'release', queue: this }, 3, id)
   }
+}
+
+/** Where messages of a topic go. */
+export interface Route {
+  /** Each once, in order of their ids. */
+  readonly queues: readonly Queue[]
+  /** What it took to find them: trie nodes and queues. Follows from the bindings alone. */
+  readonly cost: number
 }
 
 /** A session's volatile interest in a pattern. */
@@ -232,14 +246,21 @@ export class State {
     returned: 0,
     dropped: 0,
   }
+  /** Outcomes that all sessions keep. */
+  outcomes = 0
   /** Cache: topic → queues. Cleared when a binding changes. */
-  readonly routes = new Map<string, readonly Queue[]>()
+  readonly routes = new TopicCache<Route>()
   /** Cache: topic → listeners. Cleared when a listener or the attachment of one changes. */
-  readonly heard = new Map<string, readonly Listener[]>()
+  readonly heard = new TopicCache<readonly Listener[]>()
 }
 
 /** The attachment that effects for the session go to; undefined while it is detached or its boot is over. */
 export function inForce(session: Session): Attachment | undefined {
   const attached = session.attached
   return attached !== undefined && attached.to.epoch >= attached.boot.voidBelow ? attached.to : undefined
+}
+
+/** Copies in queues: ready, delayed, or delivered and not settled. Follows from the totals, so it costs nothing to keep. */
+export function queuedCopies({ totals }: State): number {
+  return totals.routedCopies - totals.acked - totals.rejected - totals.dropped
 }

@@ -24,8 +24,14 @@ export class TopicTrie<T> {
   /** Numbers the steps of all matches, to reach no node twice in one step. */
   #step = 0
   #visits = 0
+  #size = 0
 
-  /** Trie nodes that all matches so far have reached: what a match costs, for tests. */
+  /** Values bound, each once for each of its patterns. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Trie nodes that all matches so far have reached: what a match costs beside its result. */
   get visits(): number {
     return this.#visits
   }
@@ -41,7 +47,9 @@ export class TopicTrie<T> {
       }
       node = child
     }
+    if (node.values.has(value)) return
     node.values.add(value)
+    this.#size++
   }
 
   /** Without effect when the value is not bound to the pattern. */
@@ -51,7 +59,8 @@ export class TopicTrie<T> {
       node = node.children.get(word)
       if (node === undefined) return
     }
-    node.values.delete(value)
+    if (!node.values.delete(value)) return
+    this.#size--
     while (node.parent !== undefined && node.values.size === 0 && node.children.size === 0) {
       node.parent.children.delete(node.word)
       node = node.parent

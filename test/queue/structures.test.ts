@@ -15,7 +15,7 @@ describe('ready messages', () => {
         const messages = new ReadyMessages()
         let expected: string[] = []
         for (const [i, { push, take }] of steps.entries()) {
-          messages.pushRun(i + 1, i * 3, push)
+          if (push > 0) messages.pushRun(i + 1, i * 3, push)
           for (let n = 0; n < push; n++) expected.push(`${i + 1}/${i * 3 + n}`)
           const taken: string[] = []
           for (let n = 0; n < take && messages.length > 0; n++) {
@@ -23,8 +23,8 @@ describe('ready messages', () => {
             messages.shift()
           }
           const left: string[] = []
-          messages.forEach((index, position) => {
-            left.push(`${index}/${position}`)
+          messages.forEachRun((index, first, count) => {
+            for (let n = 0; n < count; n++) left.push(`${index}/${first + n}`)
           })
           expect(messages.length).toBe(left.length)
           expect([...taken, ...left].join()).toBe(expected.join())
@@ -60,9 +60,10 @@ describe('the heap of returned messages', () => {
             heap.shift()
           }
           const seen: number[][] = []
-          heap.forEach((...each) => {
-            seen.push(each)
-          })
+          const copy = heap.capture()
+          for (; copy !== undefined && copy.length > 0; copy.shift()) {
+            seen.push([copy.dueMs, copy.index, copy.position, copy.attempts])
+          }
           expect(seen).toEqual(expected)
         },
       ),

@@ -13,6 +13,8 @@ describe('the registry of errors', () => {
       'NotFound false not-applied',
       'Precondition false not-applied',
       'LimitExceeded false not-applied',
+      'QueueFull true not-applied',
+      'DiskFull true not-applied',
       'Overloaded true not-applied',
       'NoQuorum true unknown',
       'NoResponders true not-applied',

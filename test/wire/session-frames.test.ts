@@ -105,6 +105,7 @@ describe('kinds of frames', () => {
       settle: 2,
       control: 3,
       node: 16,
+      refusedPublish: 17,
       hello: 32,
       request: 33,
       reply: 34,

@@ -1,0 +1,57 @@
+/**
+ * What a node's sessions must be told again when its machine did not get where it is by applying: a checkpoint was installed, and the effects
+ * of the entries that it stands for were never performed here.
+ */
+import type { Effect } from './effect.ts'
+import { holdsRun } from './runs.ts'
+import { type Consumer, inForce, type Session, type State } from './state.ts'
+
+/** Rows of one deliver effect. */
+const ROWS_MAX = 1024
+
+/** For each session attached to this boot, in order of epochs: what it has been judged so far, then its open deliveries. */
+export function* resumeEffects(state: State, node: string, bootId: number): IterableIterator<Effect> {
+  const boot = state.boots.get(node)
+  if (boot === undefined || boot.bootId !== bootId) return
+  for (const session of boot.sessions) {
+    if (inForce(session) === undefined) continue
+    const consumers = [...session.consumers.values()].filter(({ queue }) => !queue.deleted)
+    yield resumed(session, consumers)
+    for (const consumer of consumers) yield* openDeliveries(session, consumer)
+  }
+}
+
+function resumed(session: Session, consumers: readonly Consumer[]): Effect {
+  return {
+    type: 'resumed',
+    to: inForce(session)!,
+    lastSequence: session.lastSequence,
+    outcomes: [...session.outcomes.values()],
+    consumers: consumers.map(({ id }) => id),
+  }
+}
+
+/** As deliver effects, whose rows have numbers without a gap. What is about to return is no longer open. */
+function* openDeliveries(session: Session, { id, open, held }: Consumer): IterableIterator<Effect> {
+  let indexes: number[] = []
+  let positions: number[] = []
+  let attempts: number[] = []
+  let first = 0
+  const batch = (): Effect => {
+    const rows = { firstDelivery: first, indexes, positions, attempts }
+    indexes = []
+    positions = []
+    attempts = []
+    return { type: 'deliver', to: inForce(session)!, consumer: id, ...rows }
+  }
+  for (let row = open.startRow; row < open.endRow; row++) {
+    const delivery = open.deliveryAt(row)
+    if (!open.isOpen(row) || (held !== undefined && !holdsRun(held, delivery))) continue
+    if (indexes.length > 0 && (delivery !== first + indexes.length || indexes.length === ROWS_MAX)) yield batch()
+    if (indexes.length === 0) first = delivery
+    indexes.push(open.indexAt(row))
+    positions.push(open.positionAt(row))
+    attempts.push(open.attemptAt(row))
+  }
+  if (indexes.length > 0) yield batch()
+}
