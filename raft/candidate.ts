@@ -1,15 +1,20 @@
 /**
  * How a member becomes leader: pre-vote, vote, and the one election that founds a cluster (§5.2; dissertation §9.6).
  *
+ * A vote of a member in doubt counts only if all voters grant (doubt.ts). A leader that hands over skips the pre-vote: its word
+ * is better evidence (dissertation §3.10).
+ *
  * A cluster's first election must be unanimous: every configured member answers, with an empty log and the same list.
  * So no two halves can found two clusters, and whoever wins knows everybody's incarnation for entry 1.
  *
  * Never: leads. Functions return true when the election is won, and raft.ts goes on from there.
  */
-import type { Member } from './membership.ts'
+import { countedVote } from './doubt.ts'
+import { senderOf } from './follower.ts'
+import { isSameMember, isVoter, type Member } from './membership.ts'
 import type { VoteResponse } from './message.ts'
 import { type VoteResult, voteResult } from './quorum.ts'
-import type { RaftState } from './state.ts'
+import type { RaftState, Vote } from './state.ts'
 
 /** The election timer ran out, or the leader is known to be gone. */
 export function campaign(state: RaftState): void {
@@ -22,8 +27,17 @@ export function campaign(state: RaftState): void {
   state.becomePreCandidate()
   // A pre-vote for oneself promises nothing, so it needs no sync.
   voteForSelf(state)
-  requestVotes(state, true)
+  requestVotes(state, { isPre: true })
   concludePreVote(state)
+}
+
+/** The leader hands over to this member: it stands at once, unless it cannot win or does not follow that leader any more. */
+export function takeOver(state: RaftState, leader: Member): void {
+  const { doubt, mayCampaign, role } = state
+  if (role !== 'follower' || !mayCampaign || doubt !== 0 || state.leader !== leader.id) return
+  state.becomePreCandidate()
+  state.becomeCandidate()
+  requestVotes(state, { isTransfer: true })
 }
 
 /** A vote or a refusal of the current term, or of a pre-vote that is under way. True if it wins the election. */
@@ -31,7 +45,8 @@ export function handleVoteResponse(state: RaftState, message: VoteResponse): boo
   if (state.role !== (message.pre ? 'preCandidate' : 'candidate')) return false
   const isOfFormerRound = message.pre && message.granted && message.term !== state.term + 1
   if (isOfFormerRound) return false
-  state.votes.set(message.from, { granted: message.granted, incarnation: message.fromIncarnation })
+  const { granted, doubt } = message
+  recordVote(state, { voter: senderOf(message), granted, doubt })
   if (!message.pre) return isElected(state)
   concludePreVote(state)
   return false
@@ -44,8 +59,16 @@ export function countOwnVote(state: RaftState): boolean {
 }
 
 function voteForSelf(state: RaftState): void {
-  const { id, incarnation } = state.self
-  state.votes.set(id, { granted: true, incarnation })
+  recordVote(state, { voter: state.self, granted: true, doubt: state.doubt })
+}
+
+/** A later answer of the same voter replaces the former; in a first election the id tells who that is. Others are no voters. */
+function recordVote(state: RaftState, vote: Vote): void {
+  const { membership } = state
+  if (membership !== undefined && !isVoter(membership, vote.voter)) return
+  const isOfOther = ({ voter }: Vote) =>
+    membership === undefined ? voter.id !== vote.voter.id : !isSameMember(voter, vote.voter)
+  state.votes = [...state.votes.filter(isOfOther), vote]
 }
 
 function concludePreVote(state: RaftState): void {
@@ -53,7 +76,7 @@ function concludePreVote(state: RaftState): void {
   if (result === 'lost') state.becomeFollower(state.term)
   if (result !== 'won') return
   state.becomeCandidate()
-  requestVotes(state, false)
+  requestVotes(state, {})
 }
 
 function isElected(state: RaftState): boolean {
@@ -65,22 +88,30 @@ function isElected(state: RaftState): boolean {
 function tally(state: RaftState): VoteResult {
   const { votes, membership } = state
   if (membership !== undefined) {
-    return voteResult(membership, (member) => {
-      const vote = votes.get(member.id)
-      return vote?.incarnation === member.incarnation ? vote.granted : undefined
-    })
+    return voteResult(membership, (member) => countedVote(state, member))
   }
-  const answers = state.memberIds.map((id) => votes.get(id)?.granted)
+  const answers = state.memberIds.map((id) => votes.find(({ voter }) => voter.id === id)?.granted)
   if (answers.includes(false)) return 'lost'
   return answers.includes(undefined) ? 'pending' : 'won'
 }
 
-function requestVotes(state: RaftState, pre: boolean): void {
+interface Campaign {
+  readonly isPre?: boolean
+  readonly isTransfer?: boolean
+}
+
+function requestVotes(state: RaftState, { isPre = false, isTransfer = false }: Campaign): void {
   const { membership, log } = state
-  const request = { type: 'voteRequest', pre, lastIndex: log.lastIndex, lastTerm: log.lastTerm } as const
-  const letter = membership === undefined ? { ...request, bootstrap: state.memberIds } : request
+  const letter = {
+    type: 'voteRequest',
+    pre: isPre,
+    lastIndex: log.lastIndex,
+    lastTerm: log.lastTerm,
+    ...(membership === undefined && { bootstrap: state.memberIds }),
+    ...(isTransfer && { transfer: true as const }),
+  } as const
   // A pre-vote asks in the name of the term that its winner would have.
-  const term = pre ? state.term + 1 : state.term
+  const term = isPre ? state.term + 1 : state.term
   for (const member of electors(state)) if (!state.isSelf(member)) state.send(member, letter, term)
 }
 

@@ -8,6 +8,7 @@
  * invariant (trap 21): then it stops and says so once.
  */
 import { invariant } from './invariant.ts'
+import type { ChangeRefusal, MembershipChange } from './membership-change.ts'
 import type { Message } from './message.ts'
 import type { RaftOptions } from './options.ts'
 import type { Clock, LogStorage, SnapshotMark, StateMachine, Transport } from './ports.ts'
@@ -95,6 +96,16 @@ export class RaftDriver {
   /** See Raft.propose. No promise: the host matches (term, index) with what it applies (trap 47). */
   propose(data: Uint8Array): Proposed | undefined {
     return this.#run(() => this.#core.propose(data))
+  }
+
+  /** See Raft.changeMembership. */
+  changeMembership(change: MembershipChange): Proposed | ChangeRefusal {
+    return this.#run(() => this.#core.changeMembership(change)) ?? 'notLeader'
+  }
+
+  /** See Raft.transferLeadership. */
+  transferLeadership(to?: NodeId): boolean {
+    return this.#run(() => this.#core.transferLeadership(to)) ?? false
   }
 
   peerDown(id: NodeId): void {

@@ -33,7 +33,7 @@ export function handleAppend(state: RaftState, message: AppendRequest): void {
 
 /** Tells a leader that this log equals its own up to `index`. It leaves when all that is here now is synced. */
 export function tellHeld(state: RaftState, leader: Member, index: LogIndex): void {
-  state.send(leader, { type: 'appendResponse', success: true, index, hintIndex: 0, hintTerm: 0, doubt: 0 })
+  state.send(leader, { type: 'appendResponse', success: true, index, hintIndex: 0, hintTerm: 0, doubt: state.doubt })
 }
 
 /** Appends what is not held yet; cuts only at a real conflict, so that a late, shorter append cannot shorten the log. */
@@ -56,14 +56,16 @@ function refuseAppend(state: RaftState, message: AppendRequest): void {
     index: message.prevIndex,
     hintIndex,
     hintTerm: log.termAt(hintIndex) ?? 0,
-    doubt: 0,
+    doubt: state.doubt,
   })
 }
 
 /** A heartbeat of the current term's leader. Its answer leaves at once: it promises nothing about the disk. */
 export function handleHeartbeat(state: RaftState, message: Heartbeat): void {
-  state.log.commitTo(message.commit)
-  state.send(senderOf(message), { type: 'heartbeatResponse', round: message.round, doubt: 0 })
+  if (message.trusted !== 0 && message.trusted === state.doubt) state.endDoubt()
+  // The leader goes by what this node has told; in doubt the log may be an older one than that.
+  if (state.doubt === 0) state.log.commitTo(message.commit)
+  state.send(senderOf(message), { type: 'heartbeatResponse', round: message.round, doubt: state.doubt })
 }
 
 /** Whoever does not lead cannot tell. */
@@ -77,16 +79,15 @@ export function handleReadResponse(state: RaftState, message: ReadResponse): voi
 
 /** Asks the leader, or gives up at once if none is known. */
 export function askLeader(state: RaftState, requestId: number): void {
-  if (state.leader === undefined) state.outbox.reads.push({ requestId, index: -1 })
-  else state.send(state.address(state.leader), { type: 'readRequest', requestId })
+  if (state.leaderMember === undefined) state.outbox.reads.push({ requestId, index: -1 })
+  else state.send(state.leaderMember, { type: 'readRequest', requestId })
 }
 
 /** A request for a vote or a pre-vote, not stale, of a term that was taken over already if it binds (§5.2, §5.4.1). */
 export function handleVoteRequest(state: RaftState, message: VoteRequest): void {
   const granted = mayGrant(state, message)
   if (granted && !message.pre) state.grantVote(message.from)
-  const { lastIndex, lastTerm } = state.log
-  const letter = { type: 'voteResponse', pre: message.pre, granted, lastIndex, lastTerm, doubt: 0 } as const
+  const letter = { type: 'voteResponse', pre: message.pre, granted, doubt: state.doubt } as const
   // A granted pre-vote speaks of the term that the candidate would have; all else tells this node's own.
   state.send(senderOf(message), letter, granted ? message.term : state.term)
 }
@@ -107,25 +108,18 @@ function isVoteFree(state: RaftState, message: VoteRequest): boolean {
   return state.vote === message.from && message.bootstrap === undefined
 }
 
-/** The first election of a cluster joins only empty logs under one and the same list of members. */
+/** The first election of a cluster joins only empty logs, which were never anything else, under one and the same list of members. */
 function isSameBeginning(state: RaftState, memberIds: readonly NodeId[]): boolean {
-  if (state.log.lastIndex > 0 || memberIds.length !== state.memberIds.length) return false
+  if (state.log.lastIndex > 0 || state.doubt !== 0 || memberIds.length !== state.memberIds.length) return false
   return memberIds.every((id, at) => id === state.memberIds[at])
 }
 
 /** Answers a message of a former term, so that its sender learns of the newer one and can rejoin (trap 8). */
 export function answerStale(state: RaftState, message: Message): void {
   invariant(message.term < state.term, 'only stale messages are answered so')
-  const { lastIndex, lastTerm } = state.log
+  const { doubt } = state
   if (message.type === 'voteRequest') {
-    state.send(senderOf(message), {
-      type: 'voteResponse',
-      pre: message.pre,
-      granted: false,
-      lastIndex,
-      lastTerm,
-      doubt: 0,
-    })
+    state.send(senderOf(message), { type: 'voteResponse', pre: message.pre, granted: false, doubt })
   } else if (message.type === 'appendRequest' || message.type === 'heartbeat' || message.type === 'installRequest') {
     const index: LogIndex = message.type === 'appendRequest' ? message.prevIndex : 0
     state.send(senderOf(message), {
@@ -134,7 +128,7 @@ export function answerStale(state: RaftState, message: Message): void {
       index,
       hintIndex: 0,
       hintTerm: 0,
-      doubt: 0,
+      doubt,
     })
   }
 }

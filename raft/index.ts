@@ -4,13 +4,13 @@
 export { RaftDriver, type RaftDriverOptions } from './driver.ts'
 export { InvariantError, invariant } from './invariant.ts'
 export { decodeMembership, encodeMembership, type Member, type Membership } from './membership.ts'
+export type { ChangeRefusal, MembershipChange } from './membership-change.ts'
 export type {
   AppendRequest,
   AppendResponse,
   Heartbeat,
   HeartbeatResponse,
   InstallRequest,
-  LogClaim,
   Message,
   ReadRequest,
   ReadResponse,

@@ -103,6 +103,6 @@ export function install(state: RaftState, mark: SnapshotMark): boolean {
   state.memberships.reset(mark.membership)
   state.checkpoint = mark
   state.outbox.install = undefined
-  if (state.leader !== undefined) tellHeld(state, state.address(state.leader), mark.index)
+  if (state.leaderMember !== undefined) tellHeld(state, state.leaderMember, mark.index)
   return true
 }

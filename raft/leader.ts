@@ -5,16 +5,19 @@
  * Never: waits for its own disk before it sends (trap 4), commits by counting what is not of its term (trap 3), or tells
  * a peer of commits that this peer may not hold (trap 6).
  */
+import { hearDoubt, rememberDoubts, settleDoubt, settleOwnDoubt } from './doubt.ts'
 import { senderOf } from './follower.ts'
 import { offerCheckpoint } from './install.ts'
 import { invariant } from './invariant.ts'
 import { entryBytes } from './log.ts'
-import { allMembers, encodeMembership, type Member, type Membership } from './membership.ts'
-import type { AppendResponse, HeartbeatResponse, Message, ReadRequest } from './message.ts'
-import { Progress } from './progress.ts'
+import type { Member, Membership } from './membership.ts'
+import { appendMembership, concludeChange, endFarewells, enlist, isDismissed } from './membership-change.ts'
+import type { AppendResponse, HeartbeatResponse, ReadRequest } from './message.ts'
+import type { Progress } from './progress.ts'
 import { reachedByQuorum } from './quorum.ts'
 import type { LoadRequest } from './ready.ts'
 import type { RaftState } from './state.ts'
+import { beginTransfer, expireTransfer, pursueTransfer } from './transfer.ts'
 import type { Entry, LogIndex } from './types.ts'
 import { EntryType } from './types.ts'
 
@@ -26,24 +29,23 @@ export function lead(state: RaftState): void {
   state.becomeLeader()
   state.heartbeatElapsedTicks = 0
   state.uncommittedBytes = 0
-  const nextIndex = state.log.lastIndex + 1
-  state.leadIndex = nextIndex
-  if (founding === undefined) state.appendOwn(EntryType.noop, NO_DATA)
-  else state.appendOwn(EntryType.membership, encodeMembership(founding))
-  invariant(state.membership !== undefined, 'a leader knows the members')
-  for (const member of allMembers(state.membership)) {
-    if (state.isSelf(member)) continue
-    state.progress.set(member.id, new Progress(member, nextIndex, state.ticks, state.tuning.inflightBytesMax))
+  state.leadIndex = state.log.lastIndex + 1
+  if (founding !== undefined) {
+    appendMembership(state, founding)
+    return
   }
+  state.appendOwn(EntryType.noop, NO_DATA)
+  enlist(state)
+  rememberDoubts(state)
 }
 
 /** What entry 1 records: the unanimous voters of the founding election as they answered. */
 function foundingMembership(state: RaftState): Membership {
-  const voters = state.memberIds.map((id) => ({ id, incarnation: state.votes.get(id)!.incarnation }))
+  const voters = state.memberIds.map((id) => state.votes.find(({ voter }) => voter.id === id)!.voter)
   return { clusterId: state.mintClusterId(), voters, votersOutgoing: [], learners: [] }
 }
 
-/** One tick: keeps the lease and the heartbeat. */
+/** One tick: keeps the lease and the heartbeat. A leader that was removed hands over, or goes without that (trap 20). */
 export function tickLeader(state: RaftState): void {
   // CheckQuorum (trap 8): proposals end with the lease as well, since a follower takes none (trap 9).
   const heard = quorumOf(state, state.ticks, (progress) => progress.heardTick)
@@ -51,38 +53,44 @@ export function tickLeader(state: RaftState): void {
     state.becomeFollower(state.term)
     return
   }
+  const isTransferOver = expireTransfer(state)
+  if (isDismissed(state) && (isTransferOver || !beginTransfer(state))) {
+    state.becomeFollower(state.term)
+    return
+  }
+  endFarewells(state)
   if (++state.heartbeatElapsedTicks >= state.tuning.heartbeatTicks) sendHeartbeats(state)
 }
 
 function sendHeartbeats(state: RaftState): void {
   state.heartbeatElapsedTicks = 0
   const { commitIndex } = state.log
-  for (const progress of state.progress.values()) {
+  for (const progress of state.progress) {
     const commit = Math.min(progress.matchIndex, commitIndex)
     progress.commitTold = Math.max(progress.commitTold, commit)
-    state.send(progress.member, { type: 'heartbeat', commit, round: state.reads.lastRound, trusted: 0 })
+    const trusted = settleDoubt(state, progress)
+    state.send(progress.member, { type: 'heartbeat', commit, round: state.reads.lastRound, trusted })
   }
 }
 
-/** The greatest value that a quorum has reached, with `own` as this node's. */
+/** The greatest value that a quorum has reached, with `own` as this node's, if it is a voter. A peer in doubt has reached nothing. */
 function quorumOf(state: RaftState, own: number, reachedBy: (progress: Progress) => number): number {
-  invariant(state.membership !== undefined, 'a leader knows the members')
-  return reachedByQuorum(state.membership, (member) => {
-    if (state.isSelf(member)) return own
-    const progress = state.progressOf(member)
-    return progress === undefined ? -1 : reachedBy(progress)
+  return reachedByQuorum(state.electorate, (progress) => {
+    if (progress === undefined) return own
+    return progress.counts ? reachedBy(progress) : Number.NEGATIVE_INFINITY
   })
 }
 
 // ---- proposals and commits
 
 /**
- * The new entry's index; undefined when too much is uncommitted already, or when the own disk is so far behind the others
- * that the unsynced fill the memory (trap 44). An entry is let in, whatever its size, when nothing else is uncommitted.
+ * The new entry's index; undefined while leadership is handed over, when too much is uncommitted already, or when the own disk
+ * is so far behind the others that the unsynced fill the memory (trap 44). An entry is let in, whatever its size, when nothing else is uncommitted.
  */
 export function proposeCommand(state: RaftState, data: Uint8Array): LogIndex | undefined {
   const { uncommittedBytes, log } = state
   const { uncommittedBytesMax, cacheBytesMax } = state.tuning
+  if (state.transfer !== undefined) return undefined
   if (uncommittedBytes > 0 && uncommittedBytes + data.length > uncommittedBytesMax) return undefined
   if (log.memoryBytes > 2 * cacheBytesMax + uncommittedBytesMax) return undefined
   return state.appendOwn(EntryType.command, data)
@@ -97,6 +105,8 @@ export function advanceCommit(state: RaftState): void {
   for (let at = firstOwn; at <= index; at++) state.uncommittedBytes -= entryBytes(log.entry(at)!)
   log.commitTo(index)
   state.replicationDue = true
+  settleOwnDoubt(state)
+  concludeChange(state)
 }
 
 // ---- replication
@@ -104,7 +114,7 @@ export function advanceCommit(state: RaftState): void {
 /** Sends to each peer what it may get now. Called once a turn, so that entries of one turn share an append. */
 export function replicate(state: RaftState): void {
   state.replicationDue = false
-  for (const progress of state.progress.values()) replicateTo(state, progress)
+  for (const progress of state.progress) replicateTo(state, progress)
 }
 
 function replicateTo(state: RaftState, progress: Progress): void {
@@ -129,9 +139,8 @@ function replicateTo(state: RaftState, progress: Progress): void {
 
 function requestLoad(state: RaftState, progress: Progress): void {
   progress.loading = true
-  const { id } = progress.member
   state.outbox.loads.push({
-    peer: id,
+    peer: progress.member,
     term: state.term,
     from: progress.nextIndex,
     bytesMax: state.tuning.appendBytesMax,
@@ -140,7 +149,7 @@ function requestLoad(state: RaftState, progress: Progress): void {
 
 /** The driver has read what requestLoad() asked for. */
 export function handleLoaded(state: RaftState, request: LoadRequest, entries: readonly Entry[]): void {
-  const progress = state.progress.get(request.peer)
+  const progress = state.progressOf(request.peer)
   if (progress === undefined || state.term !== request.term) return
   progress.loading = false
   state.replicationDue = true
@@ -167,10 +176,14 @@ function sendAppend(state: RaftState, progress: Progress, entries: readonly Entr
   state.send(progress.member, { type: 'appendRequest', prevIndex, prevTerm, entries, commit })
 }
 
-/** Any answer of the current term proves the peer alive. Undefined: not a member, or another incarnation (trap 19). */
-function hear(state: RaftState, message: Message): Progress | undefined {
+/**
+ * Any answer of the current term proves the peer alive. Undefined: not a member, another incarnation (trap 19), or said in a life
+ * whose promises the peer may have forgotten.
+ */
+function hear(state: RaftState, message: AppendResponse | HeartbeatResponse): Progress | undefined {
   const progress = state.progressOf(senderOf(message))
-  if (progress !== undefined) progress.heardTick = state.ticks
+  if (progress === undefined || !hearDoubt(state, progress, message.doubt)) return undefined
+  progress.heardTick = state.ticks
   return progress
 }
 
@@ -183,7 +196,10 @@ export function handleAppendResponse(state: RaftState, message: AppendResponse):
       message.index <= state.log.lastIndex,
       () => `${message.from} holds ${message.index} of this leader's term`,
     )
-    if (progress.accepted(message.index, state.log.baseIndex)) advanceCommit(state)
+    if (!progress.accepted(message.index, state.log.baseIndex)) return
+    settleDoubt(state, progress)
+    advanceCommit(state)
+    pursueTransfer(state)
   } else {
     const next = state.log.lastIndexWithTermAtMost(message.hintIndex, message.hintTerm) + 1
     progress.refused(message.index, next, state.log.baseIndex)
@@ -201,13 +217,13 @@ export function handleHeartbeatResponse(state: RaftState, message: HeartbeatResp
   if (isWaiting && isEndKnown) sendAppend(state, progress, [])
   progress.confirmedRound = Math.max(progress.confirmedRound, message.round)
   confirmReads(state)
+  pursueTransfer(state)
 }
 
 /** The link to a peer was lost or is new: what was under way may not have arrived. */
 export function restartPeer(state: RaftState, peer: Member['id']): void {
-  const progress = state.progress.get(peer)
-  if (progress === undefined) return
-  progress.restart()
+  for (const progress of state.progress) if (progress.member.id === peer) progress.restart()
+  if (state.transfer?.to.id === peer) state.transfer = undefined
   state.replicationDue = true
 }
 

@@ -5,8 +5,7 @@
  * bind nobody (trap 19). The newest membership of the log is in force as soon as it is held, committed or not, and the
  * one before it comes back when the log is cut (trap 18).
  *
- * Never: changes a membership. The joint list and the learners are in the format and in the counting; the change itself
- * is a later work.
+ * Never: changes a membership (membership-change.ts).
  */
 import { invariant } from './invariant.ts'
 import type { Electorate } from './quorum.ts'
@@ -30,15 +29,17 @@ export function allMembers(membership: Membership): readonly Member[] {
   return [...membership.voters, ...membership.votersOutgoing, ...membership.learners]
 }
 
-/** Whether exactly this incarnation counts in elections and commits. */
-export function isVoter(membership: Membership, member: Member): boolean {
-  const same = (other: Member) => other.id === member.id && other.incarnation === member.incarnation
-  return membership.voters.some(same) || membership.votersOutgoing.some(same)
+export function isSameMember(one: Member, other: Member): boolean {
+  return one.id === other.id && one.incarnation === other.incarnation
 }
 
-/** The incarnation under which an id is listed, the newest in a change of incarnations; undefined for a stranger. */
-export function incarnationOf(membership: Membership, id: NodeId): Incarnation | undefined {
-  return allMembers(membership).find((member) => member.id === id)?.incarnation
+export function isAmong(members: readonly Member[], member: Member): boolean {
+  return members.some((other) => isSameMember(member, other))
+}
+
+/** Whether exactly this incarnation counts in elections and commits. */
+export function isVoter(membership: Membership, member: Member): boolean {
+  return isAmong(membership.voters, member) || isAmong(membership.votersOutgoing, member)
 }
 
 /** Whether this id is listed, but under other incarnations alone (trap 19). */
@@ -142,8 +143,13 @@ export class MembershipHistory {
     return this.#held.at(-1)?.membership
   }
 
+  /** 0 until entry 1 is held. */
+  get currentIndex(): LogIndex {
+    return this.#held.at(-1)?.entry.index ?? 0
+  }
+
   adopt(entry: Entry): void {
-    const newest = this.#held.at(-1)?.entry.index ?? 0
+    const newest = this.currentIndex
     invariant(entry.index > newest, () => `invariant 1: membership ${entry.index} after ${newest}`)
     invariant(entry.type === EntryType.membership, () => `invariant 2: entry ${entry.index} is no membership`)
     this.#held.push({ entry, membership: decodeMembership(entry.data) })
@@ -169,7 +175,7 @@ export class MembershipHistory {
   /** The log was cut at `index`: whatever was adopted from there on never happened (trap 18). True if that was any. */
   truncateFrom(index: LogIndex): boolean {
     const before = this.#held.length
-    while ((this.#held.at(-1)?.entry.index ?? 0) >= index) this.#held.pop()
+    while (this.currentIndex >= index) this.#held.pop()
     return this.#held.length < before
   }
 }

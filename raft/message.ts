@@ -18,13 +18,6 @@ interface Envelope {
   readonly term: Term
 }
 
-/** The greatest term and the greatest log end that a round of answers told. */
-export interface LogClaim {
-  readonly term: Term
-  readonly lastIndex: LogIndex
-  readonly lastTerm: Term
-}
-
 /** Asks for a vote (§5.2) or, with `pre`, whether a vote would be given, which binds nobody (dissertation §9.6). */
 export interface VoteRequest extends Envelope {
   readonly type: 'voteRequest'
@@ -38,13 +31,11 @@ export interface VoteRequest extends Envelope {
   readonly bootstrap?: readonly NodeId[]
   /** The leader asked for this election: its lease refuses nothing to it (dissertation §4.2.3). */
   readonly transfer?: true
-  /** What the answers of the pre-vote round told; present only if every voter answered it. A doubtful voter needs it. */
-  readonly answers?: LogClaim
 }
 
 /** What an answer tells of its sender's memory. */
 interface Answer extends Envelope {
-  /** Not 0: its sender may have forgotten synced promises; this number names the occasion. Its answers then count for nothing. */
+  /** Not 0: its sender may have forgotten synced promises; this number names the occasion. What that means is told in doubt.ts. */
   readonly doubt: number
 }
 
@@ -52,9 +43,6 @@ export interface VoteResponse extends Answer {
   readonly type: 'voteResponse'
   readonly pre: boolean
   readonly granted: boolean
-  /** The voter's log end, which a damaged candidate must be level with. */
-  readonly lastIndex: LogIndex
-  readonly lastTerm: Term
 }
 
 /** Replicates entries (§5.3); also tells the commit index. Empty when it probes or carries a commit alone. */

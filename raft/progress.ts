@@ -17,7 +17,7 @@ const INFLIGHT_APPENDS_MAX = 256
 export type PeerMode = 'probe' | 'replicate' | 'install'
 
 /**
- * 1. matchIndex < nextIndex, and matchIndex never falls within a term.
+ * 1. matchIndex < nextIndex, and matchIndex never falls within a term, but when the peer falls into doubt.
  * 2. inflightBytes is the sum over the unanswered appends, whose last indexes rise.
  */
 export class Progress {
@@ -37,6 +37,14 @@ export class Progress {
   heardTick: number
   /** The highest ReadIndex round that this peer has confirmed. */
   confirmedRound = 0
+  /** The doubt that the peer has told in this term; 0: none. Rises with each. See doubt.ts for this and the next two. */
+  doubt = 0
+  /** Whether its answers count for commits, the lease and reads. */
+  counts = true
+  /** While in doubt: holding this entry, when it is committed, proves the peer. */
+  provingIndex: LogIndex = 0
+  /** The leader's tick count at which a peer that was removed gets nothing any more; Infinity for members. */
+  farewellTick = Number.POSITIVE_INFINITY
   /** In install mode: the leader's tick count at the last offer. */
   #offeredTick = Number.NEGATIVE_INFINITY
   readonly #inflight: { readonly lastIndex: LogIndex; readonly bytes: number }[] = []
@@ -125,6 +133,18 @@ export class Progress {
     if (this.mode === 'replicate') this.#enter('probe')
     this.probeSent = false
     this.#offeredTick = Number.NEGATIVE_INFINITY
+  }
+
+  /** The peer may have lost what it was known to hold: its log's end is unknown again, and is felt for below `provingIndex`. */
+  enterDoubt(doubt: number, provingIndex: LogIndex, counts: boolean): void {
+    invariant(doubt > this.doubt, () => `doubt ${doubt} after ${this.doubt}`)
+    this.doubt = doubt
+    this.counts = counts
+    this.provingIndex = provingIndex
+    this.matchIndex = 0
+    this.confirmedRound = 0
+    this.#enter('probe')
+    this.nextIndex = provingIndex
   }
 
   #enter(mode: PeerMode): void {

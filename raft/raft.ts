@@ -6,17 +6,19 @@
  *
  * Never: clock, dice, disk, sockets, promises.
  */
-import { campaign, countOwnVote, handleVoteResponse } from './candidate.ts'
+import { campaign, countOwnVote, handleVoteResponse, takeOver } from './candidate.ts'
 import * as follower from './follower.ts'
 import * as install from './install.ts'
 import * as leader from './leader.ts'
-import { isImpostor, isVoter } from './membership.ts'
+import { isImpostor } from './membership.ts'
+import { type ChangeRefusal, changeMembership, type MembershipChange, remind } from './membership-change.ts'
 import type { Message } from './message.ts'
 import type { RaftOptions } from './options.ts'
 import type { RoleChange, SnapshotMark } from './ports.ts'
 import type { LoadRequest, PersistToken, Ready } from './ready.ts'
 import { RaftState } from './state.ts'
-import type { RaftStatus } from './status.ts'
+import { type RaftStatus, statusOf } from './status.ts'
+import { beginTransfer } from './transfer.ts'
 import type { Entry, HardState, LogIndex, NodeId, Term } from './types.ts'
 
 /** Where a proposal was put. It is committed if an entry of this index *and* this term is applied (trap 47). */
@@ -49,6 +51,7 @@ export class Raft {
   step(message: Message): void {
     const state = this.#state
     if (!this.#isForUs(message) || this.#isFromImpostor(message)) return
+    if (message.type === 'voteRequest' && state.role === 'leader') remind(state, follower.senderOf(message))
     if (message.term > state.term && !this.#takeTerm(message)) return
     // A read request is answered whatever its term: it asks about now.
     if (message.term < state.term && message.type !== 'readRequest') follower.answerStale(state, message)
@@ -75,8 +78,8 @@ export class Raft {
   #takeTerm(message: Message): boolean {
     const state = this.#state
     if (message.type === 'voteRequest') {
-      // Whoever hears a leader helps nobody to replace it, nor lets itself be disturbed (trap 8).
-      if (state.inLease) return false
+      // Whoever hears a leader helps nobody to replace it, nor lets itself be disturbed (trap 8), unless the leader asked for it.
+      if (state.inLease && message.transfer === undefined) return false
       if (message.pre) return true
     }
     // A granted pre-vote tells the term that the vote would be for; nobody is there yet.
@@ -95,10 +98,10 @@ export class Raft {
         if (handleVoteResponse(state, message)) leader.lead(state)
         return
       case 'appendRequest':
-        state.followLeader(message.from)
+        state.followLeader(follower.senderOf(message))
         return follower.handleAppend(state, message)
       case 'heartbeat':
-        state.followLeader(message.from)
+        state.followLeader(follower.senderOf(message))
         return follower.handleHeartbeat(state, message)
       case 'appendResponse':
         if (isLeader) leader.handleAppendResponse(state, message)
@@ -112,10 +115,10 @@ export class Raft {
       case 'readResponse':
         return follower.handleReadResponse(state, message)
       case 'installRequest':
-        state.followLeader(message.from)
+        state.followLeader(follower.senderOf(message))
         return install.handleInstall(state, message)
       case 'timeoutNow':
-        return
+        return takeOver(state, follower.senderOf(message))
     }
   }
 
@@ -133,6 +136,17 @@ export class Raft {
     if (state.role !== 'leader') return undefined
     const index = leader.proposeCommand(state, data)
     return index === undefined ? undefined : { term: state.term, index }
+  }
+
+  /** See changeMembership() in membership-change.ts. The change is done when the newest membership is committed and not joint. */
+  changeMembership(change: MembershipChange): Proposed | ChangeRefusal {
+    const index = changeMembership(this.#state, change)
+    return typeof index === 'string' ? index : { term: this.#state.term, index }
+  }
+
+  /** Begins to hand leadership over, see transfer.ts. False: not begun. Whether it worked, the change of leadership tells. */
+  transferLeadership(to?: NodeId): boolean {
+    return beginTransfer(this.#state, to)
   }
 
   /**
@@ -304,33 +318,6 @@ export class Raft {
   }
 
   status(): RaftStatus {
-    const state = this.#state
-    const { baseIndex, commitIndex, appliedIndex, lastIndex, persistedIndex } = state.log
-    return {
-      role: state.role,
-      term: state.term,
-      leader: state.leader,
-      established: state.isEstablished,
-      commitIndex,
-      appliedIndex,
-      lastIndex,
-      persistedIndex,
-      firstIndex: baseIndex + 1,
-      checkpointIndex: state.checkpointIndex,
-      doubt: 0,
-      transferee: undefined,
-      membership: state.membership,
-      isVoter: state.membership !== undefined && state.mayCampaign,
-      elections: state.elections,
-      peers: [...state.progress.values()].map(({ member, matchIndex, mode }) => ({
-        id: member.id,
-        incarnation: member.incarnation,
-        role: state.membership !== undefined && isVoter(state.membership, member) ? 'voter' : 'learner',
-        matchIndex,
-        lagEntries: lastIndex - matchIndex,
-        mode,
-        doubt: 0,
-      })),
-    }
+    return statusOf(this.#state)
   }
 }

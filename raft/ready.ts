@@ -3,9 +3,10 @@
  *
  * Never: behaviour.
  */
+import type { Member } from './membership.ts'
 import type { Message } from './message.ts'
 import type { InstallOffer, RoleChange } from './ports.ts'
-import type { Entry, HardState, LogIndex, NodeId, Term } from './types.ts'
+import type { Entry, HardState, LogIndex, Term } from './types.ts'
 
 /**
  * Names one write. It tells the node's term at that time and the log's end, so that a completion that arrives after
@@ -26,7 +27,7 @@ export interface ReadResult {
 
 /** Entries for a lagging peer that are no longer in memory: read them and hand both to loaded(). */
 export interface LoadRequest {
-  readonly peer: NodeId
+  readonly peer: Member
   readonly term: Term
   readonly from: LogIndex
   readonly bytesMax: number

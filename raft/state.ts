@@ -6,26 +6,22 @@
 import { ElectionTimer } from './election-timer.ts'
 import { invariant } from './invariant.ts'
 import { entryBytes, RaftLog } from './log.ts'
-import { incarnationOf, isVoter, type Member, type Membership, MembershipHistory } from './membership.ts'
+import { isSameMember, isVoter, type Member, type Membership, MembershipHistory } from './membership.ts'
 import { RAFT_DEFAULTS, type RaftOptions, type RaftTuning } from './options.ts'
 import { type Letter, Outbox } from './outbox.ts'
 import type { Role, SnapshotMark } from './ports.ts'
 import type { Progress } from './progress.ts'
+import type { Electorate } from './quorum.ts'
 import { type ReadAsk, ReadBook } from './reads.ts'
-import {
-  type Entry,
-  EntryType,
-  type HardState,
-  type Incarnation,
-  type LogIndex,
-  type NodeId,
-  type Term,
-} from './types.ts'
+import type { Transfer } from './transfer.ts'
+import { type Entry, EntryType, type HardState, type LogIndex, type NodeId, type Term } from './types.ts'
 
 /** How somebody answered the running campaign. */
 export interface Vote {
+  readonly voter: Member
   readonly granted: boolean
-  readonly incarnation: Incarnation
+  /** What the voter told of its memory. */
+  readonly doubt: number
 }
 
 /**
@@ -51,20 +47,26 @@ export class RaftState {
   #vote: NodeId | ''
   #role: Role = 'follower'
   /** Who is believed to lead now. */
-  #leader: NodeId | undefined
+  #leader: Member | undefined
   /** Who was accepted as leader in the current term, believed alive or not. Invariant 3. */
   #leaderOfTerm: NodeId | undefined
   /** The newest durable checkpoint of the state machine. Invariant: the log begins behind it or earlier. */
   checkpoint: SnapshotMark | undefined
+  /** Not 0: this node may have forgotten promises that it had synced (doubt.ts). */
+  #doubt: number
   /** Ticks since this process began. */
   ticks = 0
   /** Elections this node has stood in, pre-votes not counted: tells tests and metrics that something happened. */
   elections = 0
   /** Answers to the running campaign, and how the last one that was won was answered. */
-  readonly votes = new Map<NodeId, Vote>()
+  votes: readonly Vote[] = []
 
-  /** The leader's: what it knows of each peer. Empty on others. */
-  readonly progress = new Map<NodeId, Progress>()
+  /** The leader's: what it knows of each peer that gets the log. Empty on others. */
+  progress: readonly Progress[] = []
+  /** The leader's: those who count, by what it knows of them; undefined stands for itself. Invariant: follows the membership. */
+  electorate: Electorate<Progress | undefined> = { voters: [], votersOutgoing: [] }
+  /** The leader's: to whom it is handing over. */
+  transfer: Transfer | undefined
   readonly reads = new ReadBook()
   /** The leader's: the first entry of its term. Before it is committed nothing is counted and no read answered. */
   leadIndex: LogIndex = 0
@@ -83,14 +85,16 @@ export class RaftState {
     this.mintClusterId = options.mintClusterId
     this.timer = new ElectionTimer(this.tuning.electionTicks, options.random)
     // A node in doubt may have an older version of entries that were replaced: what is said to be committed may be of the newer.
-    const commit = (options.doubt ?? 0) === 0 ? hardState.commit : 0
+    this.#doubt = options.doubt ?? 0
+    const commit = this.#doubt === 0 ? hardState.commit : 0
     const recovered = { ...options.recovered, hardState: { ...hardState, commit } }
     this.log = new RaftLog(recovered, this.tuning.cacheBytesMax, checkpoint)
     this.checkpoint = checkpoint
     // An installed checkpoint lies in another store than the hard state, and may have been synced before that told its term.
-    const isTermBehind = checkpoint !== undefined && checkpoint.term > hardState.term
-    this.#term = isTermBehind ? checkpoint.term : hardState.term
-    this.#vote = isTermBehind ? '' : hardState.vote
+    // And a node in doubt may have lost the record of the term of its last entries.
+    const termSeen = this.#doubt === 0 ? (checkpoint?.term ?? 0) : this.log.lastTerm
+    this.#term = Math.max(hardState.term, termSeen)
+    this.#vote = termSeen > hardState.term ? '' : hardState.vote
     if (checkpoint !== undefined) this.memberships.adopt(checkpoint.membership)
     const known = checkpoint?.membership.index ?? 0
     for (const entry of memberships) if (entry.index > known) this.memberships.adopt(entry)
@@ -116,7 +120,22 @@ export class RaftState {
   }
 
   get leader(): NodeId | undefined {
+    return this.#leader?.id
+  }
+
+  /** The leader as it was heard: it may be a member that the log held here does not list yet. */
+  get leaderMember(): Member | undefined {
     return this.#leader
+  }
+
+  get doubt(): number {
+    return this.#doubt
+  }
+
+  /** What this node may have forgotten counts no more. */
+  endDoubt(): void {
+    this.outbox.trusted = this.#doubt
+    this.#doubt = 0
   }
 
   get hardState(): HardState {
@@ -132,9 +151,9 @@ export class RaftState {
     return this.checkpoint?.index ?? 0
   }
 
-  /** Whether this node may stand for election: a voter, or nobody knows the voters yet. */
+  /** Whether this node may stand for election: a voter, or nobody knows the voters yet. An emptied log is no new cluster's. */
   get mayCampaign(): boolean {
-    return this.membership === undefined || isVoter(this.membership, this.self)
+    return this.membership === undefined ? this.#doubt === 0 : isVoter(this.membership, this.self)
   }
 
   /** A leader that has applied an entry of its own term: its state machine reflects all that was committed before. */
@@ -156,13 +175,12 @@ export class RaftState {
   }
 
   isSelf(member: Member): boolean {
-    return member.id === this.self.id && member.incarnation === this.self.incarnation
+    return isSameMember(member, this.self)
   }
 
   /** The leader's knowledge of exactly this incarnation: an answer of another one counts for nobody (trap 19). */
   progressOf(member: Member): Progress | undefined {
-    const progress = this.progress.get(member.id)
-    return progress?.member.incarnation === member.incarnation ? progress : undefined
+    return this.progress.find((progress) => isSameMember(progress.member, member))
   }
 
   // ---- terms and roles
@@ -182,18 +200,20 @@ export class RaftState {
 
   #leaveLeadership(): void {
     for (const ask of this.reads.abandon()) this.answerRead(ask, -1)
-    this.progress.clear()
+    this.progress = []
+    this.electorate = { voters: [], votersOutgoing: [] }
+    this.transfer = undefined
     this.outbox.loads = []
     this.replicationDue = false
     this.timer.calm()
   }
 
   /** A message of the current term's leader has come. */
-  followLeader(leader: NodeId): void {
-    const known = this.#leaderOfTerm ?? leader
-    invariant(known === leader, () => `invariant 3: ${known} and ${leader} lead in term ${this.#term}`)
+  followLeader(leader: Member): void {
+    const known = this.#leaderOfTerm ?? leader.id
+    invariant(known === leader.id, () => `invariant 3: ${known} and ${leader.id} lead in term ${this.#term}`)
     this.becomeFollower(this.#term)
-    this.#leaderOfTerm = leader
+    this.#leaderOfTerm = leader.id
     this.#leader = leader
     this.timer.calm()
   }
@@ -210,7 +230,7 @@ export class RaftState {
     invariant(this.#role !== 'leader', 'a leader does not campaign')
     this.#role = 'preCandidate'
     this.#leader = undefined
-    this.votes.clear()
+    this.votes = []
     this.timer.campaign()
   }
 
@@ -221,7 +241,7 @@ export class RaftState {
     this.#term++
     this.#vote = this.self.id
     this.#leaderOfTerm = undefined
-    this.votes.clear()
+    this.votes = []
     this.elections++
   }
 
@@ -231,7 +251,7 @@ export class RaftState {
     invariant(this.#role === 'candidate', 'a leader was elected')
     invariant(known === undefined, () => `invariant 3: elected in term ${this.#term}, where ${known} leads`)
     this.#role = 'leader'
-    this.#leader = this.self.id
+    this.#leader = this.self
     this.#leaderOfTerm = this.self.id
   }
 
@@ -267,14 +287,6 @@ export class RaftState {
   }
 
   // ---- outbox
-
-  /**
-   * To whom messages of one's own accord go: the incarnation that the membership names. '' before there is one: only
-   * the vote requests of a first election are sent so.
-   */
-  address(id: NodeId): Member {
-    return { id, incarnation: (this.membership && incarnationOf(this.membership, id)) ?? '' }
-  }
 
   send(to: Member, letter: Letter, term = this.#term): void {
     const from = this.self

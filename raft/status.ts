@@ -1,11 +1,10 @@
 /**
  * What a member tells of itself to operators, metrics and tests. A snapshot: nothing in it changes later.
- *
- * Never: behaviour.
  */
-import type { Membership } from './membership.ts'
+import { allMembers, isAmong, isVoter, type Membership } from './membership.ts'
 import type { RoleChange } from './ports.ts'
-import type { PeerMode } from './progress.ts'
+import type { PeerMode, Progress } from './progress.ts'
+import type { RaftState } from './state.ts'
 import type { Incarnation, LogIndex, NodeId } from './types.ts'
 
 export interface PeerStatus {
@@ -17,7 +16,7 @@ export interface PeerStatus {
   /** Entries of the leader's log that it is not known to hold. */
   readonly lagEntries: number
   readonly mode: PeerMode
-  /** Not 0: the peer may have forgotten synced promises; the number names the occasion. */
+  /** Not 0: the peer may have forgotten synced promises, and its answers do not count; the number names the occasion. */
   readonly doubt: number
 }
 
@@ -38,8 +37,50 @@ export interface RaftStatus extends RoleChange {
   readonly membership: Membership | undefined
   /** False for an emptied directory under a known id, and for learners. */
   readonly isVoter: boolean
+  /**
+   * Whether the newest membership held lists this node. False before it holds any, while it has not yet come to the entry that
+   * added it, and after it was removed: such a node serves nobody.
+   */
+  readonly isMember: boolean
   /** Elections this node stood in since it started. */
   readonly elections: number
   /** What a leader knows of its peers; empty on others. */
   readonly peers: readonly PeerStatus[]
+}
+
+export function statusOf(state: RaftState): RaftStatus {
+  const { log, membership } = state
+  return {
+    role: state.role,
+    term: state.term,
+    leader: state.leader,
+    established: state.isEstablished,
+    commitIndex: log.commitIndex,
+    appliedIndex: log.appliedIndex,
+    lastIndex: log.lastIndex,
+    persistedIndex: log.persistedIndex,
+    firstIndex: log.baseIndex + 1,
+    checkpointIndex: state.checkpointIndex,
+    doubt: state.doubt,
+    transferee: state.transfer?.to.id,
+    membership,
+    isVoter: membership !== undefined && isVoter(membership, state.self),
+    isMember: membership !== undefined && isAmong(allMembers(membership), state.self),
+    elections: state.elections,
+    peers: membership === undefined ? [] : peersOf(state, membership),
+  }
+}
+
+/** The members among those who get the log, not those who still get it after their removal. */
+function peersOf({ progress, log }: RaftState, membership: Membership): readonly PeerStatus[] {
+  const members = progress.filter(({ member }) => isAmong(allMembers(membership), member))
+  return members.map(({ member, matchIndex, mode, counts, doubt }: Progress) => ({
+    id: member.id,
+    incarnation: member.incarnation,
+    role: isVoter(membership, member) ? 'voter' : 'learner',
+    matchIndex,
+    lagEntries: log.lastIndex - matchIndex,
+    mode,
+    doubt: counts ? 0 : doubt,
+  }))
 }

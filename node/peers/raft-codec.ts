@@ -13,7 +13,6 @@ import {
   EntryType,
   type GroupId,
   type InstallRequest,
-  type LogClaim,
   type Message,
   type VoteRequest,
 } from '../../raft/index.ts'
@@ -73,14 +72,13 @@ export function writeRaftMessage(writer: ParcelWriter, group: GroupId, message: 
       writer.add(head, floats(message.term, message.round, message.doubt))
       return
     case 'voteRequest': {
-      const { term, pre, lastIndex, lastTerm, bootstrap, transfer, answers } = message
-      const claim = answers === undefined ? null : [answers.term, answers.lastIndex, answers.lastTerm]
-      writer.add(head, encode([term, pre, lastIndex, lastTerm, bootstrap ?? null, transfer === true, claim]))
+      const { term, pre, lastIndex, lastTerm, bootstrap, transfer } = message
+      writer.add(head, encode([term, pre, lastIndex, lastTerm, bootstrap ?? null, transfer === true]))
       return
     }
     case 'voteResponse': {
-      const { term, pre, granted, lastIndex, lastTerm, doubt } = message
-      writer.add(head, encode([term, pre, granted, lastIndex, lastTerm, doubt]))
+      const { term, pre, granted, doubt } = message
+      writer.add(head, encode([term, pre, granted, doubt]))
       return
     }
     case 'readRequest':
@@ -124,15 +122,13 @@ export function readRaftMessage(parcel: Parcel, ends: LinkEnds): Message | undef
     case ParcelKind.voteRequest:
       return readVoteRequest(payload, envelope)
     case ParcelKind.voteResponse: {
-      const [term, pre, granted, lastIndex, lastTerm, doubt] = decode(payload) as unknown[]
+      const [term, pre, granted, doubt] = decode(payload) as unknown[]
       return {
         type: 'voteResponse',
         ...envelope,
         term: integer(term),
         pre: pre === true,
         granted: granted === true,
-        lastIndex: integer(lastIndex),
-        lastTerm: integer(lastTerm),
         doubt: integer(doubt),
       }
     }
@@ -157,7 +153,7 @@ export function readRaftMessage(parcel: Parcel, ends: LinkEnds): Message | undef
 }
 
 function readVoteRequest(payload: Uint8Array, envelope: LinkEnds): VoteRequest {
-  const [term, pre, lastIndex, lastTerm, bootstrap, transfer, answers] = decode(payload) as unknown[]
+  const [term, pre, lastIndex, lastTerm, bootstrap, transfer] = decode(payload) as unknown[]
   return {
     type: 'voteRequest',
     ...envelope,
@@ -167,12 +163,7 @@ function readVoteRequest(payload: Uint8Array, envelope: LinkEnds): VoteRequest {
     lastTerm: integer(lastTerm),
     ...(Array.isArray(bootstrap) && { bootstrap: bootstrap.map(String) }),
     ...(transfer === true && { transfer: true as const }),
-    ...(Array.isArray(answers) && { answers: readClaim(answers) }),
   }
-}
-
-function readClaim([term, lastIndex, lastTerm]: readonly unknown[]): LogClaim {
-  return { term: integer(term), lastIndex: integer(lastIndex), lastTerm: integer(lastTerm) }
 }
 
 function readInstallRequest(payload: Uint8Array, envelope: LinkEnds): InstallRequest {

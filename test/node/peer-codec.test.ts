@@ -40,7 +40,6 @@ const message: fc.Arbitrary<Message> = fc.oneof(
       lastTerm: index,
       bootstrap: fc.array(fc.string(), { maxLength: 5 }),
       transfer: fc.constant(true as const),
-      answers: fc.record({ term: index, lastIndex: index, lastTerm: index }),
     },
     { requiredKeys: ['type', ...(Object.keys(envelope) as (keyof typeof envelope)[]), 'pre', 'lastIndex', 'lastTerm'] },
   ),
@@ -49,8 +48,6 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     ...envelope,
     pre: fc.boolean(),
     granted: fc.boolean(),
-    lastIndex: index,
-    lastTerm: index,
     doubt: index,
   }),
   index.chain((prevIndex) =>

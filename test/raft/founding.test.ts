@@ -194,8 +194,7 @@ describe('an emptied directory (trap 19)', () => {
     const cluster = new Cluster(TRIO, { logs: logsOf([1]) })
     const node = cluster.node('n1')
     cluster.tickAlone('n1', 200)
-    const end = { lastIndex: 1, lastTerm: 1, doubt: 0 }
-    const vote = { type: 'voteResponse', pre: true, granted: true, ...end, term: 2 } as const
+    const vote = { type: 'voteResponse', pre: true, granted: true, doubt: 0, term: 2 } as const
     const envelope = { from: 'n2', to: 'n1', fromIncarnation: 'n2.1', toIncarnation: 'n1.1' }
     node.core.step({ ...envelope, ...vote, toIncarnation: 'n1.0' })
     node.core.step({ ...envelope, ...vote, fromIncarnation: 'n2.2' })

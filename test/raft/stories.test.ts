@@ -290,7 +290,7 @@ describe('replication under loss', () => {
     leader.hears('n2', refused)
     leader.accepts('n2', 5)
     const loads = () => leader.readies.flatMap((ready) => ready.loads)
-    expect(loads()).toMatchObject([{ peer: 'n2', from: 6 }])
+    expect(loads()).toMatchObject([{ peer: { id: 'n2' }, from: 6 }])
     // A late answer to an append of before.
     leader.accepts('n2', 8)
     leader.core.loaded(loads()[0]!, leader.log.slice(5, 7))

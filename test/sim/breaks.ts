@@ -37,18 +37,22 @@ const elections: readonly PlantedBreak[] = [
   ),
   planted('forget the vote in a crash', 'figure 2: votedFor is persistent', [
     'raft/state.ts',
-    'this.#vote = hardState.vote',
+    "this.#vote = termSeen > hardState.term ? '' : hardState.vote",
     "this.#vote = ''",
   ]),
   planted('forget the term in a crash', 'figure 2: currentTerm is persistent', [
     'raft/state.ts',
-    'this.#term = hardState.term',
-    'this.#term = options.recovered.termRuns.at(-1)?.term ?? 0',
+    'this.#term = Math.max(hardState.term, termSeen)',
+    'this.#term = this.log.lastTerm',
   ]),
   planted(
     'count the own vote before it is synced',
     'trap 4, for votes',
-    ['raft/candidate.ts', '  state.becomeCandidate()\n', '  state.becomeCandidate()\n  voteForSelf(state)\n'],
+    [
+      'raft/candidate.ts',
+      '  state.becomeCandidate()\n  requestVotes(state, {})',
+      '  state.becomeCandidate()\n  voteForSelf(state)\n  requestVotes(state, {})',
+    ],
     ['raft/outbox.ts', "if (message.type === 'voteRequest') return !message.pre\n", ''],
   ),
   planted('vote for a log that is behind', '§5.4.1: the election restriction', [
@@ -68,12 +72,12 @@ const elections: readonly PlantedBreak[] = [
   ]),
   planted('campaign without a pre-vote', 'dissertation §9.6, trap 7', [
     'raft/candidate.ts',
-    '  requestVotes(state, true)\n  concludePreVote(state)',
-    '  state.becomeCandidate()\n  requestVotes(state, false)',
+    '  requestVotes(state, { isPre: true })\n  concludePreVote(state)',
+    '  state.becomeCandidate()\n  requestVotes(state, {})',
   ]),
   planted('vote while the leader is alive', 'dissertation §4.2.3, trap 8', [
     'raft/raft.ts',
-    '      if (state.inLease) return false\n',
+    '      if (state.inLease && message.transfer === undefined) return false\n',
     '',
   ]),
   planted('lead on without a quorum', 'dissertation §6.2, trap 8', [
@@ -96,14 +100,9 @@ const elections: readonly PlantedBreak[] = [
       'if (!this.#isForUs(message)) return',
     ],
     [
-      'raft/candidate.ts',
-      'return vote?.incarnation === member.incarnation ? vote.granted : undefined',
-      'return vote?.granted',
-    ],
-    [
-      'raft/state.ts',
-      'return progress?.member.incarnation === member.incarnation ? progress : undefined',
-      'return progress',
+      'raft/membership.ts',
+      'return one.id === other.id && one.incarnation === other.incarnation',
+      'return one.id === other.id',
     ],
   ),
 ]

@@ -66,7 +66,7 @@ export class Trace {
         detail = message.pre ? 'pre' : 'real'
         break
       case 'voteResponse':
-        index = message.lastIndex
+        index = message.doubt
         detail = `${message.pre ? 'pre' : 'real'} ${message.granted ? 'granted' : 'refused'}`
         break
       case 'heartbeat':

@@ -150,8 +150,7 @@ export class Solo {
   win(): void {
     while (this.status.role === 'follower') this.ticks(1)
     const { term } = this.status
-    const { lastIndex } = this.status
-    const vote = { type: 'voteResponse', granted: true, lastIndex, lastTerm: 0 } as const
+    const vote = { type: 'voteResponse', granted: true } as const
     for (const from of this.others) this.hears(from, { ...vote, pre: true, term: term + 1 })
     for (const from of this.others) this.hears(from, { ...vote, pre: false, term: term + 1 })
     if (this.status.role !== 'leader') throw new Error('the election was not won')
@@ -210,8 +209,6 @@ export const vote = (term: number, granted: boolean, pre = false) => ({
   term,
   pre,
   granted,
-  lastIndex: 1,
-  lastTerm: 1,
 })
 
 export const heartbeat = (term: number, commit = 0, round = 0) => ({ type: 'heartbeat' as const, term, commit, round })
