@@ -4,10 +4,25 @@
  *
  * A disk keeps what was synced apart from what was only written, so a crash loses exactly the unsynced. The network can
  * be cut per direction; a filter can drop single messages. Every step checks what must hold at all times: one leader a
- * term, equal committed entries, commits on a synced majority.
+ * term that holds all that was committed, equal committed entries, commits on a synced majority.
+ *
+ * The state machine is the list of what was applied. So a checkpoint is a copy of it, and an install can be checked entry by
+ * entry as if each had been applied.
  */
 
-import type { Entry, HardState, LogIndex, NodeId, Ready, RecoveredLog, RoleChange, Term } from '../../../raft/index.ts'
+import type {
+  Entry,
+  HardState,
+  InstallOffer,
+  LoadRequest,
+  LogIndex,
+  NodeId,
+  Ready,
+  RecoveredLog,
+  RoleChange,
+  SnapshotMark,
+  Term,
+} from '../../../raft/index.ts'
 import { EntryType, type Message, Raft, type RaftOptions, type RaftStatus } from '../../../raft/index.ts'
 import { Random } from '../../support/random.ts'
 
@@ -21,22 +36,54 @@ export function textOf(entry: Entry): string {
   return new TextDecoder().decode(entry.data)
 }
 
-/** What a log storage would recover from these entries. */
-export function recoveredLog(hardState: HardState, entries: readonly Entry[]): RecoveredLog {
+/** The entry that a log goes on behind. */
+export interface Base {
+  readonly index: LogIndex
+  readonly term: Term
+}
+
+export const NO_BASE: Base = { index: 0, term: 0 }
+
+/** What a log storage would recover from these entries, which follow `base`. */
+export function recoveredLog(hardState: HardState, entries: readonly Entry[], base = NO_BASE): RecoveredLog {
   const termRuns: { firstIndex: LogIndex; term: Term }[] = []
   for (const { index, term } of entries) {
     if (term !== termRuns.at(-1)?.term) termRuns.push({ firstIndex: index, term })
   }
   const memberships = entries.filter((entry) => entry.type === EntryType.membership)
-  return { hardState, firstIndex: 1, baseTerm: 0, lastIndex: entries.length, termRuns, memberships }
+  const firstIndex = base.index + 1
+  return { hardState, firstIndex, baseTerm: base.term, lastIndex: base.index + entries.length, termRuns, memberships }
 }
 
-export function appendCutting(log: Entry[], entries: readonly Entry[]): void {
+/** `log` holds what follows `base`. */
+export function appendCutting(log: Entry[], entries: readonly Entry[], base = NO_BASE): void {
   for (const entry of entries) {
-    if (entry.index <= log.length) log.length = entry.index - 1
-    if (entry.index !== log.length + 1) throw new Error(`storage got entry ${entry.index} after ${log.length}`)
+    if (entry.index <= base.index)
+      throw new Error(`storage got entry ${entry.index}, its log begins behind ${base.index}`)
+    const at = entry.index - base.index - 1
+    if (at < log.length) log.length = at
+    if (at !== log.length) throw new Error(`storage got entry ${entry.index} after ${base.index + log.length}`)
     log.push(entry)
   }
+}
+
+/** What a log storage reads: consecutive entries, at least one, or none if it does not hold `from`. */
+export function readLog(log: readonly Entry[], base: Base, from: LogIndex, bytesMax: number): Entry[] {
+  const entries: Entry[] = []
+  if (from <= base.index) return entries
+  let bytes = 0
+  for (const entry of log.slice(from - base.index - 1)) {
+    bytes += entry.data.length
+    if (entries.length > 0 && bytes > bytesMax) break
+    entries.push(entry)
+  }
+  return entries
+}
+
+/** A state machine's state at a mark. */
+export interface TestCheckpoint {
+  readonly mark: SnapshotMark
+  readonly state: readonly Entry[]
 }
 
 /** One member: a core, its disk, and what it has applied in this life. */
@@ -46,12 +93,22 @@ export class TestNode {
   core: Raft
   /** What a crash leaves. */
   hardState = NO_HARD_STATE
+  base = NO_BASE
+  /** What follows `base`. */
   readonly log: Entry[] = []
+  /** Durable, in a store of its own. */
+  checkpoint: TestCheckpoint | undefined
   /** Written but not synced. */
   readonly unsynced: Ready[] = []
   /** While true, syncs do not complete: a slow disk. */
   isDiskHeld = false
   isUp = true
+  /** While true, reads of storage wait for Cluster.load(). */
+  isReadHeld = false
+  loads: LoadRequest[] = []
+  /** The newest offer of a checkpoint in this life. */
+  offer: InstallOffer | undefined
+  /** The state machine: entry by entry, whether applied here or come with a checkpoint. */
   applied: Entry[] = []
   reads: { requestId: number; index: LogIndex }[] = []
   roles: RoleChange[] = []
@@ -67,8 +124,10 @@ export class TestNode {
   }
 
   #open(): Raft {
-    const recovered = recoveredLog(this.hardState, this.log)
-    return new Raft({ ...this.#options, incarnation: this.incarnation, recovered })
+    const { checkpoint } = this
+    const recovered = recoveredLog(this.hardState, this.log, this.base)
+    const options = { ...this.#options, incarnation: this.incarnation, recovered }
+    return new Raft(checkpoint === undefined ? options : { ...options, checkpoint: checkpoint.mark })
   }
 
   get status(): RaftStatus {
@@ -82,10 +141,30 @@ export class TestNode {
 
   restart(): void {
     this.isUp = true
-    this.applied = []
+    this.#meetCheckpoint()
+    this.applied = [...(this.checkpoint?.state ?? [])]
     this.reads = []
     this.roles = []
+    this.loads = []
+    this.offer = undefined
     this.core = this.#open()
+  }
+
+  /** As storage does at a start: a log that lacks the entry of an installed checkpoint is an older one. */
+  #meetCheckpoint(): void {
+    const mark = this.checkpoint?.mark
+    if (mark === undefined || this.holds(mark.index, mark.term)) return
+    this.base = { index: mark.index, term: mark.term }
+    this.log.length = 0
+  }
+
+  /** Whether a crash would leave this entry, or a checkpoint that reflects it. */
+  holds(index: LogIndex, term: Term): boolean {
+    return index < this.base.index || this.durableTermAt(index) === term
+  }
+
+  durableTermAt(index: LogIndex): Term | undefined {
+    return index === this.base.index ? this.base.term : this.log[index - this.base.index - 1]?.term
   }
 
   /** The directory is emptied and initialised anew. */
@@ -93,19 +172,33 @@ export class TestNode {
     this.crash()
     this.incarnation = incarnation
     this.hardState = NO_HARD_STATE
+    this.base = NO_BASE
+    this.checkpoint = undefined
     this.log.length = 0
   }
 
   /** Everything written, synced or not: what reads of storage see. */
   get written(): readonly Entry[] {
+    return this.writtenLog.log
+  }
+
+  get writtenLog(): { readonly base: Base; readonly log: readonly Entry[] } {
+    let { base } = this
     const log = [...this.log]
-    for (const ready of this.unsynced) appendCutting(log, ready.entries)
-    return log
+    for (const ready of this.unsynced) base = putReady(log, base, ready)
+    return { base, log }
   }
 
   get appliedTexts(): string[] {
     return this.applied.filter((entry) => entry.type === EntryType.command).map(textOf)
   }
+}
+
+/** Carries out a ready's write; returns the base behind which the log goes on then. */
+function putReady(log: Entry[], base: Base, { reset, entries }: Ready): Base {
+  if (reset !== undefined) log.length = 0
+  appendCutting(log, entries, reset ?? base)
+  return reset ?? base
 }
 
 export interface ClusterOptions {
@@ -237,21 +330,19 @@ export class Cluster {
     node.reads.push(...ready.reads)
     if (ready.leadership !== undefined) {
       node.roles.push(ready.leadership)
-      if (ready.leadership.role === 'leader') this.#checkOneLeader(id, ready.leadership.term)
+      if (ready.leadership.role === 'leader') this.#checkLeader(node, ready.leadership.term)
     }
-    for (const load of ready.loads) node.core.loaded(load, this.#read(node, load.from, load.bytesMax))
+    node.offer = ready.install ?? node.offer
+    node.loads.push(...ready.loads)
+    if (!node.isReadHeld) this.load(id)
     return true
   }
 
-  #read(node: TestNode, from: LogIndex, bytesMax: number): Entry[] {
-    const entries: Entry[] = []
-    let bytes = 0
-    for (const entry of node.written.slice(from - 1)) {
-      bytes += entry.data.length
-      if (entries.length > 0 && bytes > bytesMax) break
-      entries.push(entry)
-    }
-    return entries
+  /** Reads what the leader wants read, as storage is now. */
+  load(id: NodeId): void {
+    const node = this.node(id)
+    const { base, log } = node.writtenLog
+    for (const load of node.loads.splice(0)) node.core.loaded(load, readLog(log, base, load.from, load.bytesMax))
   }
 
   /** Syncs the oldest unsynced ready. */
@@ -260,7 +351,7 @@ export class Cluster {
     const ready = node.unsynced.shift()
     if (ready === undefined) return false
     if (ready.hardState !== undefined) node.hardState = ready.hardState
-    appendCutting(node.log, ready.entries)
+    node.base = putReady(node.log, node.base, ready)
     this.#transmit(ready.messagesAfterSync)
     if (ready.token !== undefined) node.core.persisted(ready.token)
     return true
@@ -286,28 +377,110 @@ export class Cluster {
   }
 
   #apply(node: TestNode, last: LogIndex): void {
-    const written = node.written
+    const { base, log } = node.writtenLog
     for (let index = node.applied.length + 1; index <= last; index++) {
-      const entry = written[index - 1]!
+      const entry = log[index - base.index - 1]!
       this.#checkCommitted(node.id, entry)
       node.applied.push(entry)
     }
     node.core.applied(last)
   }
 
+  // ---- checkpoints
+
+  /** Makes a checkpoint of what is applied and synced. False if there is nothing new. */
+  checkpoint(id: NodeId): boolean {
+    const node = this.node(id)
+    const { persistedIndex, checkpointIndex, firstIndex } = node.status
+    const index = Math.min(node.applied.length, persistedIndex)
+    if (index < firstIndex || index <= (node.checkpoint?.mark.index ?? checkpointIndex)) return false
+    const mark = node.core.mark(index)
+    node.checkpoint = { mark, state: node.applied.slice(0, index) }
+    node.core.checkpointed(mark)
+    return true
+  }
+
+  /** The core forgets up to `index`; the disk does when compactDisk() says so. */
+  compact(id: NodeId, index: LogIndex): void {
+    this.node(id).core.compact(index)
+  }
+
+  /** Drops from the disk what the core has forgotten, up to `index` at most. */
+  compactDisk(id: NodeId, index: LogIndex): void {
+    const node = this.node(id)
+    // A log that waits to be reset goes as a whole.
+    if (node.unsynced.some((ready) => ready.reset !== undefined)) return
+    const through = Math.min(index, node.status.firstIndex - 1)
+    if (through <= node.base.index) return
+    const term = node.durableTermAt(through)!
+    node.log.splice(0, through - node.base.index)
+    node.base = { index: through, term }
+  }
+
+  /** The checkpoint that is offered comes over and is made durable. False if there is none, or none any more. */
+  fetch(id: NodeId): boolean {
+    const node = this.node(id)
+    const { offer } = node
+    const source = offer && this.node(offer.from.id)
+    if (offer === undefined || source?.isUp !== true) return false
+    const fetched = source.checkpoint
+    if (fetched?.mark.index !== offer.mark.index || fetched.mark.index <= (node.checkpoint?.mark.index ?? 0))
+      return false
+    node.checkpoint = { mark: offer.mark, state: fetched.state }
+    return true
+  }
+
+  /** Tells the core of the checkpoint that was fetched. True if it was installed. */
+  install(id: NodeId): boolean {
+    const node = this.node(id)
+    if (node.checkpoint === undefined || !node.core.installed(node.checkpoint.mark)) return false
+    for (const entry of node.checkpoint.state) this.#checkCommitted(id, entry)
+    node.applied = [...node.checkpoint.state]
+    return true
+  }
+
   // ---- what must always hold
 
-  #checkOneLeader(id: NodeId, term: Term): void {
-    const leader = this.#leaders.get(term) ?? id
-    if (leader !== id) throw new Error(`${leader} and ${id} lead in term ${term}`)
-    this.#leaders.set(term, id)
+  /** Election safety and leader completeness (§5.2, §5.4.3): what was applied anywhere is in the leader's log, or was. */
+  #checkLeader(node: TestNode, term: Term): void {
+    const leader = this.#leaders.get(term) ?? node.id
+    if (leader !== node.id) throw new Error(`${leader} and ${node.id} lead in term ${term}`)
+    this.#leaders.set(term, node.id)
+    const { base, log } = node.writtenLog
+    for (const entry of this.#committed) {
+      if (entry === undefined || entry.index <= base.index || log[entry.index - base.index - 1]?.term === entry.term)
+        continue
+      throw new Error(
+        `${node.id} leads in term ${term} without the committed entry ${entry.index} of term ${entry.term}`,
+      )
+    }
+  }
+
+  /** Log matching (§5.3): logs that agree at an index agree at all before it that both still hold. */
+  checkLogs(): void {
+    for (const one of this.nodes.values()) {
+      for (const other of this.nodes.values()) {
+        if (one.id < other.id) this.#checkMatching(one, other)
+      }
+    }
+  }
+
+  #checkMatching(one: TestNode, other: TestNode): void {
+    const first = Math.max(one.base.index, other.base.index)
+    let isEqual = false
+    for (let index = one.base.index + one.log.length; index >= first; index--) {
+      const term = one.durableTermAt(index)
+      if (term === undefined || term !== other.durableTermAt(index)) {
+        if (isEqual) throw new Error(`${one.id} and ${other.id} differ at ${index}, but agree behind it`)
+      } else isEqual = true
+    }
   }
 
   /** State machine safety, and that whatever is applied anywhere is synced by a majority. */
   #checkCommitted(by: NodeId, entry: Entry): void {
     const known = this.#committed[entry.index - 1]
     if (known === undefined) {
-      const holders = [...this.nodes.values()].filter((node) => node.log[entry.index - 1]?.term === entry.term)
+      const holders = [...this.nodes.values()].filter((node) => node.holds(entry.index, entry.term))
       if (holders.length * 2 <= this.ids.length) {
         throw new Error(`${by} applied ${entry.index}, synced by ${holders.map((node) => node.id)} alone`)
       }

@@ -16,7 +16,7 @@ import type {
   StateMachine,
   Transport,
 } from '../../../raft/index.ts'
-import { appendCutting, recoveredLog } from './cluster.ts'
+import { appendCutting, type Base, NO_BASE, readLog, recoveredLog } from './cluster.ts'
 
 interface Timer {
   readonly atMs: number
@@ -85,9 +85,11 @@ type Batch = Parameters<LogStorage['append']>[0]
 
 export class MemoryStorage implements LogStorage {
   hardState: HardState = { term: 0, vote: '', commit: 0 }
-  /** With unsynced appends, as reads see it. */
+  base = NO_BASE
+  /** What follows `base`, with unsynced appends, as reads see it. */
   readonly log: Entry[] = []
   readonly batches: Batch[] = []
+  readonly resets: Base[] = []
   readonly reads: { readonly from: LogIndex; readonly bytesMax: number }[] = []
   /** While true, appends wait for release(). */
   isHeld = false
@@ -98,14 +100,33 @@ export class MemoryStorage implements LogStorage {
   #waitingReads: (() => void)[] = []
 
   recovered(): RecoveredLog {
-    return recoveredLog(this.hardState, this.log)
+    return recoveredLog(this.hardState, this.log, this.base)
   }
 
   append(batch: Batch): Promise<void> {
     if (this.failure !== undefined) return Promise.reject(this.failure)
     this.batches.push(batch)
     if (batch.hardState !== undefined) this.hardState = batch.hardState
-    appendCutting(this.log, batch.entries)
+    appendCutting(this.log, batch.entries, this.base)
+    return this.#synced()
+  }
+
+  reset(base: Base): Promise<void> {
+    if (this.failure !== undefined) return Promise.reject(this.failure)
+    this.resets.push(base)
+    this.base = base
+    this.log.length = 0
+    return this.#synced()
+  }
+
+  /** Drops what the driver has forgotten. */
+  compact(index: LogIndex): void {
+    const entry = this.log[index - this.base.index - 1]!
+    this.log.splice(0, index - this.base.index)
+    this.base = { index, term: entry.term }
+  }
+
+  #synced(): Promise<void> {
     if (!this.isHeld) return Promise.resolve()
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
@@ -128,22 +149,11 @@ export class MemoryStorage implements LogStorage {
     for (const resolve of this.#waitingReads.splice(0)) resolve()
   }
 
-  reset(): Promise<void> {
-    return Promise.reject(new Error('no test resets it'))
-  }
-
   async read(from: LogIndex, bytesMax: number): Promise<Entry[]> {
     if (this.failure !== undefined) throw this.failure
     this.reads.push({ from, bytesMax })
     if (this.isReadHeld) await new Promise<void>((resolve) => this.#waitingReads.push(resolve))
-    const entries: Entry[] = []
-    let bytes = 0
-    for (const entry of this.log.slice(from - 1)) {
-      bytes += entry.data.length
-      if (entries.length > 0 && bytes > bytesMax) break
-      entries.push(entry)
-    }
-    return entries
+    return readLog(this.log, this.base, from, bytesMax)
   }
 }
 

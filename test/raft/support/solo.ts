@@ -4,7 +4,7 @@
 
 import type { Entry, HardState, LogIndex, NodeId, PersistToken, Ready, Term } from '../../../raft/index.ts'
 import { EntryType, encodeMembership, type Message, Raft, type RaftOptions } from '../../../raft/index.ts'
-import { recoveredLog, textEntry } from './cluster.ts'
+import { appendCutting, type Base, NO_BASE, recoveredLog, textEntry } from './cluster.ts'
 
 export const TRIO = ['n1', 'n2', 'n3'] as const
 
@@ -47,6 +47,11 @@ export interface SoloOptions {
   readonly ids?: readonly NodeId[]
   /** Terms of the log; empty for a member of a cluster that is not founded. */
   readonly terms?: readonly Term[]
+  /** The log has forgotten the entries up to this one, which the checkpoint reflects. */
+  readonly base?: LogIndex
+  /** The entry that the state machine's checkpoint reflects last; that of the base if nothing is said. */
+  readonly checkpoint?: LogIndex
+  readonly doubt?: number
   readonly hardState?: Partial<HardState>
   readonly tuning?: RaftOptions['tuning']
   /** What the dice say, always. */
@@ -63,19 +68,27 @@ export class Solo {
   readonly sentAfterSync: Message[] = []
   readonly readies: Ready[] = []
   readonly committed: LogIndex[] = []
+  base: Base
+  /** What follows `base`. */
   readonly log: Entry[]
   #waiting: { readonly token: PersistToken | undefined; readonly messages: readonly Message[] }[] = []
 
   constructor(options: SoloOptions = {}) {
     this.ids = options.ids ?? TRIO
     this.id = options.id ?? 'n1'
-    this.log = foundedLog(this.ids, options.terms ?? [1])
-    const term = this.log.at(-1)?.term ?? 0
+    const whole = foundedLog(this.ids, options.terms ?? [1])
+    const at = options.base ?? 0
+    this.base = at === 0 ? NO_BASE : { index: at, term: whole[at - 1]!.term }
+    this.log = whole.slice(at)
+    const term = whole.at(-1)?.term ?? 0
+    const marked = whole[(options.checkpoint ?? at) - 1]
     this.core = new Raft({
       id: this.id,
       incarnation: `${this.id}.1`,
       memberIds: this.ids,
-      recovered: recoveredLog({ term, vote: '', commit: 0, ...options.hardState }, this.log),
+      recovered: recoveredLog({ term, vote: '', commit: 0, ...options.hardState }, this.log, this.base),
+      ...(marked && { checkpoint: { index: marked.index, term: marked.term, membership: whole[0]! } }),
+      doubt: options.doubt ?? 0,
       random: () => options.random ?? 0,
       mintClusterId: () => 'minted',
       tuning: options.tuning ?? {},
@@ -93,10 +106,11 @@ export class Solo {
       const ready = this.core.ready()
       this.readies.push(ready)
       this.sent.push(...ready.messages)
-      for (const entry of ready.entries) {
-        this.log.length = Math.min(this.log.length, entry.index - 1)
-        this.log.push(entry)
+      if (ready.reset !== undefined) {
+        this.base = ready.reset
+        this.log.length = 0
       }
+      appendCutting(this.log, ready.entries, this.base)
       if (ready.committed !== undefined) {
         this.committed.push(ready.committed.last)
         this.core.applied(ready.committed.last)
