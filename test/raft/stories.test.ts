@@ -296,7 +296,7 @@ describe('replication under loss', () => {
     leader.core.loaded(loads()[0]!, leader.log.slice(5, 7))
     leader.carryOut()
     expect(ofType(leader.take(), 'appendRequest').filter(({ entries }) => entries.length > 0)).toEqual([])
-    expect(loads()).toMatchObject([{ from: 6 }, { peer: 'n2', from: 9 }])
+    expect(loads()).toMatchObject([{ from: 6 }, { peer: { id: 'n2' }, from: 9 }])
     leader.core.loaded(loads()[1]!, leader.log.slice(8, 20))
     leader.carryOut()
     const [first, rest] = ofType(leader.take(), 'appendRequest')

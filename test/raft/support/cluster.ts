@@ -23,7 +23,15 @@ import type {
   SnapshotMark,
   Term,
 } from '../../../raft/index.ts'
-import { EntryType, type Message, Raft, type RaftOptions, type RaftStatus } from '../../../raft/index.ts'
+import {
+  decodeMembership,
+  EntryType,
+  type Member,
+  type Message,
+  Raft,
+  type RaftOptions,
+  type RaftStatus,
+} from '../../../raft/index.ts'
 import { Random } from '../../support/random.ts'
 
 const NO_HARD_STATE: HardState = { term: 0, vote: '', commit: 0 }
@@ -86,6 +94,9 @@ export interface TestCheckpoint {
   readonly state: readonly Entry[]
 }
 
+/** Numbers of doubts rise, like boot ids. */
+let doubtsSoFar = 0
+
 /** One member: a core, its disk, and what it has applied in this life. */
 export class TestNode {
   readonly id: NodeId
@@ -96,6 +107,10 @@ export class TestNode {
   base = NO_BASE
   /** What follows `base`. */
   readonly log: Entry[] = []
+  /** Everything that was ever synced, under whatever incarnation and whether the disk still has it or not. */
+  readonly everSynced = new Set<string>()
+  /** Not 0: the disk has forgotten something, and nobody has told yet that it does not matter any more. */
+  doubt = 0
   /** Durable, in a store of its own. */
   checkpoint: TestCheckpoint | undefined
   /** Written but not synced. */
@@ -120,13 +135,14 @@ export class TestNode {
     this.incarnation = options.incarnation
     this.hardState = hardState
     this.log.push(...log)
+    this.noteSynced(log)
     this.core = this.#open()
   }
 
   #open(): Raft {
-    const { checkpoint } = this
+    const { checkpoint, doubt } = this
     const recovered = recoveredLog(this.hardState, this.log, this.base)
-    const options = { ...this.#options, incarnation: this.incarnation, recovered }
+    const options = { ...this.#options, incarnation: this.incarnation, recovered, doubt }
     return new Raft(checkpoint === undefined ? options : { ...options, checkpoint: checkpoint.mark })
   }
 
@@ -175,6 +191,23 @@ export class TestNode {
     this.base = NO_BASE
     this.checkpoint = undefined
     this.log.length = 0
+    this.doubt = 0
+  }
+
+  /** A crash in which the disk loses synced entries behind `lastIndex`, and what it knew of terms and votes since those. */
+  forget(lastIndex: LogIndex): void {
+    this.crash()
+    this.log.length = Math.min(this.log.length, Math.max(0, lastIndex - this.base.index))
+    this.hardState = { term: this.log.at(-1)?.term ?? this.base.term, vote: '', commit: 0 }
+    this.doubt = ++doubtsSoFar
+  }
+
+  noteSynced(entries: readonly Entry[]): void {
+    for (const { index, term } of entries) this.everSynced.add(`${this.incarnation} ${index} ${term}`)
+  }
+
+  hasSynced({ incarnation }: Member, { index, term }: Entry): boolean {
+    return this.everSynced.has(`${incarnation} ${index} ${term}`)
   }
 
   /** Everything written, synced or not: what reads of storage see. */
@@ -211,7 +244,6 @@ export interface ClusterOptions {
 }
 
 export class Cluster {
-  readonly ids: readonly NodeId[]
   readonly nodes = new Map<NodeId, TestNode>()
   readonly network: Message[] = []
   /** Everything that was ever sent, for assertions about what was said. */
@@ -223,22 +255,28 @@ export class Cluster {
   readonly #committed: Entry[] = []
   readonly #random: Random
 
+  readonly #options: ClusterOptions
+
   constructor(ids: readonly NodeId[], options: ClusterOptions = {}) {
-    this.ids = ids
+    this.#options = options
     this.#random = new Random(options.seed ?? 1)
-    for (const id of ids) {
-      const { log, hardState } = options.logs?.[id] ?? { log: [], hardState: NO_HARD_STATE }
-      const memberIds = options.memberIds?.[id] ?? ids
-      const random = () => this.#random.fraction()
-      const tuning = options.tuning ?? {}
-      const mintClusterId = () => `cluster-of-${id}`
-      const node = new TestNode(
-        { id, incarnation: `${id}.1`, memberIds, random, mintClusterId, tuning },
-        log,
-        hardState,
-      )
-      this.nodes.set(id, node)
-    }
+    for (const id of ids) this.add(id, options.memberIds?.[id] ?? ids)
+  }
+
+  /** A node comes to be, with an empty log unless the options name one. */
+  add(id: NodeId, memberIds: readonly NodeId[] = [...this.ids, id]): TestNode {
+    const { log, hardState } = this.#options.logs?.[id] ?? { log: [], hardState: NO_HARD_STATE }
+    const random = () => this.#random.fraction()
+    const tuning = this.#options.tuning ?? {}
+    const mintClusterId = () => `cluster-of-${id}`
+    const options = { id, incarnation: `${id}.1`, memberIds, random, mintClusterId, tuning }
+    const node = new TestNode(options, log, hardState)
+    this.nodes.set(id, node)
+    return node
+  }
+
+  get ids(): readonly NodeId[] {
+    return [...this.nodes.keys()]
   }
 
   node(id: NodeId): TestNode {
@@ -328,6 +366,7 @@ export class Cluster {
     node.unsynced.push(ready)
     if (ready.committed !== undefined) this.#apply(node, ready.committed.last)
     node.reads.push(...ready.reads)
+    if (ready.trusted === node.doubt) node.doubt = 0
     if (ready.leadership !== undefined) {
       node.roles.push(ready.leadership)
       if (ready.leadership.role === 'leader') this.#checkLeader(node, ready.leadership.term)
@@ -352,6 +391,7 @@ export class Cluster {
     if (ready === undefined) return false
     if (ready.hardState !== undefined) node.hardState = ready.hardState
     node.base = putReady(node.log, node.base, ready)
+    node.noteSynced(ready.entries)
     this.#transmit(ready.messagesAfterSync)
     if (ready.token !== undefined) node.core.persisted(ready.token)
     return true
@@ -480,14 +520,32 @@ export class Cluster {
   #checkCommitted(by: NodeId, entry: Entry): void {
     const known = this.#committed[entry.index - 1]
     if (known === undefined) {
-      const holders = [...this.nodes.values()].filter((node) => node.holds(entry.index, entry.term))
-      if (holders.length * 2 <= this.ids.length) {
-        throw new Error(`${by} applied ${entry.index}, synced by ${holders.map((node) => node.id)} alone`)
-      }
+      if (!this.#isOnQuorum(by, entry)) throw new Error(`${by} applied ${entry.index}, which no quorum has synced`)
       this.#committed[entry.index - 1] = entry
     } else if (known.term !== entry.term || textOf(known) !== textOf(entry)) {
       throw new Error(`${by} applied another entry ${entry.index} of term ${entry.term}, not ${known.term}`)
     }
+  }
+
+  /**
+   * Whether a majority of each list has synced it, by the membership of then: the one in force at the entry, or a later one under
+   * which it was counted.
+   */
+  #isOnQuorum(by: NodeId, entry: Entry): boolean {
+    const node = this.node(by)
+    const forgotten = node.checkpoint === undefined ? [] : [node.checkpoint.mark.membership]
+    const known = forgotten[0]?.index ?? 0
+    const held = node.written.filter(({ type, index }) => type === EntryType.membership && index > known)
+    const memberships = [...forgotten, ...held]
+    const newest = memberships.findLastIndex(({ index }) => index <= entry.index)
+    const hasMajority = (list: readonly Member[]) => {
+      const holders = list.filter((member) => this.nodes.get(member.id)?.hasSynced(member, entry) === true)
+      return list.length === 0 || holders.length * 2 > list.length
+    }
+    return memberships.slice(Math.max(0, newest)).some(({ data }) => {
+      const { voters, votersOutgoing } = decodeMembership(data)
+      return hasMajority(voters) && hasMajority(votersOutgoing)
+    })
   }
 
   // ---- what tests ask for
