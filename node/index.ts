@@ -14,6 +14,7 @@ import { Node } from './server.ts'
 export type { NodeStatus } from './admin/index.ts'
 export type { NodeOptions } from './config.ts'
 export type { Logger, LogLevel } from './logger.ts'
+export { repairNode } from './repair.ts'
 
 export interface MeshNode {
   readonly id: string

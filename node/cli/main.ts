@@ -16,6 +16,7 @@ import { addDevCommand } from './dev.ts'
 import { quietBrokenPipe } from './output.ts'
 import { addPublishCommand } from './publish.ts'
 import { addQueueCommands } from './queue.ts'
+import { addRepairCommand } from './repair.ts'
 import { addReplyCommand } from './reply.ts'
 import { addRequestCommand } from './request.ts'
 import { addStartCommand } from './start.ts'
@@ -39,6 +40,7 @@ function createProgram(): Command {
   addReplyCommand(program)
   addQueueCommands(program)
   addClusterCommands(program)
+  addRepairCommand(program)
   return program
 }
 

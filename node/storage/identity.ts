@@ -30,7 +30,7 @@ export interface IdentityOptions {
   readonly wallNow: () => number
 }
 
-interface IdentityRecord {
+export interface IdentityRecord {
   readonly nodeId: NodeId
   readonly incarnation: Incarnation
   /** Absent until the log's first entry is known. */
@@ -129,16 +129,21 @@ export class Identity {
   }
 }
 
+/** What the store says whose the directory is; undefined when it says nothing. */
+export async function storedIdentity(store: Store): Promise<IdentityRecord | 'damaged' | undefined> {
+  try {
+    return await readRecord<IdentityRecord>(store, KEY, FORMAT)
+  } catch (error) {
+    if (error instanceof DamagedValueError) return 'damaged'
+    throw error
+  }
+}
+
 async function findRecord(options: IdentityOptions): Promise<{ record: IdentityRecord; origin: IdentityOrigin }> {
   const { store, nodeId, logExists, mintIncarnation } = options
-  let origin: IdentityOrigin = 'missing'
-  try {
-    const record = await readRecord<IdentityRecord>(store, KEY, FORMAT)
-    if (record !== undefined) return { record, origin: 'stored' }
-  } catch (error) {
-    if (!(error instanceof DamagedValueError)) throw error
-    origin = 'damaged'
-  }
+  const stored = await storedIdentity(store)
+  if (stored !== undefined && stored !== 'damaged') return { record: stored, origin: 'stored' }
+  const origin = stored ?? 'missing'
   if (origin === 'missing' && !logExists) {
     return { record: { nodeId, incarnation: mintIncarnation(), logBegun: false, bootId: 0 }, origin: 'minted' }
   }

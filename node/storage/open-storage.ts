@@ -10,7 +10,7 @@
  * NB: a store that is an older copy of itself is noticed only where its checkpoint is too old for the log.
  */
 import { join } from 'node:path'
-import { decodeMembership, type Entry, type GroupId } from '../../raft/index.ts'
+import type { Entry, GroupId } from '../../raft/index.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { ensureDirectory } from './directories.ts'
 import { type DoubtMark, Doubts } from './doubts.ts'
@@ -21,6 +21,7 @@ import { Identity, type IdentityOptions } from './identity.ts'
 import { readLogIdentity, segmentNames } from './log-identity.ts'
 import type { RecoveryReport } from './recovery-report.ts'
 import { openSegmentManifest } from './segment-manifest.ts'
+import { isSoleVoter } from './sole-voter.ts'
 import type { Store } from './store.ts'
 import { Wal, type WalOptions } from './wal.ts'
 
@@ -73,6 +74,31 @@ export async function openStorage(options: StorageOptions): Promise<NodeStorage>
     await store.close()
     throw error
   }
+}
+
+/** Opens the log that belongs to identity and checkpoint; asks `onDoubt` before it changes anything, and not if that throws. */
+export async function openLog(
+  options: Pick<StorageOptions, 'files' | 'dataDir' | 'group' | 'clock' | 'segmentBytes' | 'onSync' | 'onFailure'>,
+  store: Store,
+  { nodeId, incarnation, logBegun }: Identity,
+  { current }: Checkpoints,
+  onDoubt: (report: RecoveryReport) => Promise<void>,
+): Promise<Wal> {
+  const { files, dataDir, group, clock, segmentBytes, onSync, onFailure } = options
+  const walOptions = {
+    files,
+    clock,
+    directory: storagePlaces(dataDir).log,
+    identity: { nodeId, incarnation },
+    mustExist: logBegun,
+    manifest: await openSegmentManifest(store),
+    onDoubt,
+    ...(current && { checkpoint: { group, mark: current.mark } }),
+    ...(segmentBytes !== undefined && { segmentBytes }),
+    ...(onSync && { onSync }),
+    ...(onFailure && { onFailure }),
+  }
+  return Wal.open(walOptions)
 }
 
 class Opening {
@@ -154,23 +180,9 @@ class Opening {
   }
 
   async #openLog(): Promise<Wal> {
-    const { files, clock, segmentBytes, onSync, onFailure, group } = this.#options
-    const { nodeId, incarnation, logBegun } = this.#identity
-    const mark = this.#checkpoints.current?.mark
-    const walOptions = {
-      files,
-      clock,
-      directory: this.#logDirectory,
-      identity: { nodeId, incarnation },
-      mustExist: logBegun,
-      manifest: await openSegmentManifest(this.#store),
-      onDoubt: (report: RecoveryReport) => this.#judge(report),
-      ...(mark && { checkpoint: { group, mark } }),
-      ...(segmentBytes !== undefined && { segmentBytes }),
-      ...(onSync && { onSync }),
-      ...(onFailure && { onFailure }),
-    }
-    const wal = await Wal.open(walOptions)
+    const wal = await openLog(this.#options, this.#store, this.#identity, this.#checkpoints, (report) =>
+      this.#judge(report),
+    )
     if (wal.doubt !== undefined) await this.#judge({ torn: wal.doubt, damages: [], forgets: true })
     return wal
   }
@@ -202,16 +214,9 @@ class Opening {
     logged: Entry | undefined,
     { file, offset, what }: { readonly file: string; readonly offset: number; readonly what: string },
   ): void {
-    if (this.#options.acceptLoss === true || !this.#isOnlyVoter(logged)) return
-    throw new DamagedLogError(file, offset, what)
-  }
-
-  #isOnlyVoter(logged: Entry | undefined): boolean {
-    const snapshot = this.#checkpoints.current?.mark.membership
-    const newest = logged === undefined || (snapshot !== undefined && snapshot.index > logged.index) ? snapshot : logged
-    if (newest === undefined) return this.#options.alone
-    const { voters, votersOutgoing } = decodeMembership(newest.data)
-    return voters.length === 1 && votersOutgoing.length === 0
+    const { acceptLoss, alone } = this.#options
+    const isAlone = isSoleVoter(logged, this.#checkpoints.current?.mark.membership) ?? alone
+    if (isAlone && acceptLoss !== true) throw new DamagedLogError(file, offset, what)
   }
 
   #mark(number: number, reason: string): DoubtMark {

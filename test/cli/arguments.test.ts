@@ -16,12 +16,12 @@ describe('help', () => {
   it('lists every command', async () => {
     const { code, stdout } = await runCli(['--help'])
     expect(code).toBe(0)
-    for (const command of ['dev', 'start', 'pub', 'sub', 'request', 'reply', 'queue', 'cluster']) {
+    for (const command of ['dev', 'start', 'pub', 'sub', 'request', 'reply', 'queue', 'cluster', 'repair']) {
       expect(stdout).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'))
     }
   })
 
-  it.each([['dev'], ['start'], ['pub'], ['sub'], ['request'], ['reply'], ['queue'], ['cluster']])(
+  it.each([['dev'], ['start'], ['pub'], ['sub'], ['request'], ['reply'], ['queue'], ['cluster'], ['repair']])(
     'of %s has examples',
     async (command) => {
       const { code, stdout, stderr } = await runCli([command, '--help'])
