@@ -20,7 +20,12 @@ const READS_MAX = 2
 export interface EntrySource {
   /** From memory. */
   entry(index: number): Entry | undefined
+  /** Entries that are held from `from` on, in order; those that are not held are left out. */
   readEntries(from: number, bytesMax: number): Promise<Entry[]>
+  /**
+   * An entry is not held: calls back when it may be read again (true), or tells that no message refers to it any more (false).
+   */
+  recover(index: number, done: (isHeld: boolean) => void): void
 }
 
 const decoder = new TextDecoder()
@@ -31,9 +36,11 @@ export class Bodies {
   readonly #kept = new Map<number, Entry>()
   #keptBytes = 0
   /** Who waits for an entry, in order of asking. */
-  readonly #waiting = new Map<number, (() => void)[]>()
+  readonly #waiting = new Map<number, ((isHeld: boolean) => void)[]>()
   /** Entries whose read is under way. */
   readonly #reading = new Set<number>()
+  /** Entries that are not held and come from elsewhere, in time. */
+  readonly #recovering = new Set<number>()
 
   constructor(source: EntrySource, onFailure: (error: unknown) => void) {
     this.#source = source
@@ -45,8 +52,8 @@ export class Bodies {
     return this.#source.entry(index) ?? this.#kept.get(index)
   }
 
-  /** Calls back when the entry is at hand; for one that is not now. */
-  fetch(index: number, done: () => void): void {
+  /** Calls back when the entry is at hand (true), or when it is of no message any more (false); for one that is not now. */
+  fetch(index: number, done: (isHeld: boolean) => void): void {
     const waiting = this.#waiting.get(index)
     if (waiting !== undefined) {
       waiting.push(done)
@@ -59,7 +66,7 @@ export class Bodies {
   #next(): void {
     for (const index of this.#waiting.keys()) {
       if (this.#reading.size >= READS_MAX) return
-      if (this.#reading.has(index)) continue
+      if (this.#reading.has(index) || this.#recovering.has(index)) continue
       this.#reading.add(index)
       this.#source
         .readEntries(index, READ_BYTES)
@@ -70,11 +77,25 @@ export class Bodies {
 
   #fetched(index: number, entries: readonly Entry[]): void {
     for (const entry of entries) this.#keep(entry)
+    this.#reading.delete(index)
+    if (entries[0]?.index === index) this.#settle(index, true)
+    else this.#recover(index)
+    this.#next()
+  }
+
+  #recover(index: number): void {
+    this.#recovering.add(index)
+    this.#source.recover(index, (isHeld) => {
+      this.#recovering.delete(index)
+      if (isHeld) this.#next()
+      else this.#settle(index, false)
+    })
+  }
+
+  #settle(index: number, isHeld: boolean): void {
     const callbacks = this.#waiting.get(index) ?? []
     this.#waiting.delete(index)
-    this.#reading.delete(index)
-    for (const callback of callbacks) callback()
-    this.#next()
+    for (const callback of callbacks) callback(isHeld)
   }
 
   #keep(entry: Entry): void {

@@ -61,6 +61,15 @@ export interface NodeOptions {
   readonly peerBufferBytesMax?: number
   /** Bytes of recent log entries kept in memory, so that fresh messages are delivered without a read. Default 64 MiB. */
   readonly entryCacheBytes?: number
+
+  /** Log bytes applied since the last checkpoint that call for the next one, at the least. Default 64 MiB. */
+  readonly checkpointBytes?: number
+  /** Log bytes that a leader keeps for followers that lack them; beyond it they get a checkpoint. Default 256 MiB. */
+  readonly trailingLogBytesMax?: number
+  /** Size of one file of the log. Default 32 MiB. */
+  readonly segmentBytes?: number
+  /** Free space of the disk below which a leader refuses publishes with `DiskFull`; 0: never. Default 256 MiB. */
+  readonly diskReserveBytes?: number
 }
 
 /** The options with every default filled in. */
@@ -73,6 +82,9 @@ export interface NodeConfig extends Required<Omit<NodeOptions, 'listen' | 'logge
 
 /** Members of one cluster. Each of them costs the leader a copy of every entry. */
 export const MEMBERS_MAX = 9
+
+/** A segment holds at least one entry of full size, with the headers around it. */
+const SEGMENT_BYTES_MIN = 2 * 1024 * 1024
 
 /** What peers on loopback show each other when no secret is given: any program on the machine may join them anyway. */
 const LOOPBACK_SECRET = 'meshmq-loopback'
@@ -127,6 +139,10 @@ const schema = z.strictObject({
   gatewayPendingBytesMax: bytes(limits.frameBytesMax).default(64 * MIB),
   peerBufferBytesMax: bytes(limits.frameBytesMax).default(64 * MIB),
   entryCacheBytes: bytes(0).default(64 * MIB),
+  checkpointBytes: bytes(4096).default(64 * MIB),
+  trailingLogBytesMax: bytes(0).default(256 * MIB),
+  segmentBytes: bytes(SEGMENT_BYTES_MIN).default(32 * MIB),
+  diskReserveBytes: bytes(0).default(256 * MIB),
 })
 
 /** Fills in the defaults. Throws MeshError `Validation` that names every field it refuses. */

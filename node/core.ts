@@ -9,9 +9,12 @@ import type { Clock, GroupId, RoleChange } from '../raft/index.ts'
 import { MeshError } from '../wire/errors.ts'
 import { Bodies } from './bodies.ts'
 import type { NodeConfig } from './config.ts'
+import { DiskSpace } from './disk-space.ts'
 import { Gateway } from './gateway/gateway.ts'
 import { answerQuery } from './gateway/queries.ts'
-import { Group } from './group.ts'
+import { Group, type MemberRole, type RecoveredState } from './group.ts'
+import { MembershipKeeper } from './membership-keeper.ts'
+import { MembershipOperations } from './membership-operations.ts'
 import type { MeshHandlers, MeshPort } from './peers/mesh-port.ts'
 import type { Boot, Effect } from './queue/index.ts'
 import { NodeReport } from './report.ts'
@@ -23,10 +26,14 @@ import { Volatile } from './volatile.ts'
 export const GROUP: GroupId = { id: 0, incarnation: 1 }
 /** A ReadIndex that a majority does not confirm in this time fails. Milliseconds. */
 const BARRIER_MS = 5_000
+/** Between two looks at who leads, while this node hands over. Milliseconds. */
+const HANDOVER_LOOK_MS = 5
 
 export interface NodeCoreOptions {
   readonly config: NodeConfig
   readonly storage: NodeStorage
+  /** What the storage's checkpoint holds (`readCheckpoint`), if there is one. */
+  readonly recovered?: RecoveredState | undefined
   readonly clock: Clock
   readonly wallNow: () => number
   /** In [0, 1). */
@@ -42,10 +49,13 @@ export class NodeCore {
   readonly report: NodeReport
   readonly gateway: Gateway
   readonly group: Group
+  readonly operations: MembershipOperations
   readonly #options: NodeCoreOptions
   readonly #boot: Boot
   readonly #mesh: MeshPort
   readonly #volatile: Volatile
+  readonly #disk: DiskSpace
+  readonly #keeper: MembershipKeeper
   readonly #waiters: (() => void)[] = []
   #cancelLeaderless: (() => void) | undefined
   #failure: Error | undefined
@@ -56,7 +66,10 @@ export class NodeCore {
     this.#options = options
     this.#boot = { node: config.id, bootId: storage.bootId }
     this.#mesh = makeMesh(this.#meshHandlers())
+    this.#disk = this.#makeDisk()
     this.group = this.#makeGroup()
+    this.operations = this.#makeOperations()
+    this.#keeper = this.#makeKeeper()
     this.#volatile = this.#makeVolatile()
     this.gateway = this.#makeGateway()
     this.report = new NodeReport({
@@ -99,6 +112,8 @@ export class NodeCore {
       boot: this.#boot,
       incarnation: identity.incarnation,
       storage: wal.group(GROUP),
+      recovered: this.#options.recovered,
+      doubt: storage.doubt?.number ?? 0,
       clock,
       wallNow,
       random,
@@ -107,14 +122,50 @@ export class NodeCore {
       forward: (leader, frame) => this.#mesh.forward(leader, frame),
       connected: (peer) => this.#mesh.connected(peer),
       onEffect: (effect) => this.#perform(effect),
+      onApplied: () => {},
+      onRestored: () => {},
+      refusesPublishes: () => this.#disk.isFull,
       onFull: (full) => this.gateway.throttle(full),
       onRole: (change) => this.#roleChanged(change),
       onRegistered: () => this.#readinessChanged(),
       onFounded: (clusterId) => void identity.setClusterId(clusterId).catch(fatal),
-      // Nothing compacts the log yet and no doubt is ever recorded, so neither is told.
+      onMembership: (member) => this.#memberChanged(member),
+      // Nothing compacts the log yet.
       onInstall: () => {},
-      onTrusted: () => {},
+      onTrusted: (doubt) => {
+        config.logger.info('this node counts again: the cluster has made sure of what it may have forgotten', { doubt })
+        storage.clearDoubt(doubt).catch(fatal)
+      },
       onFatal: fatal,
+    })
+  }
+
+  #makeDisk(): DiskSpace {
+    const { clock, config, storage } = this.#options
+    const { logger, diskReserveBytes: reserveBytes } = config
+    return new DiskSpace({ clock, logger, reserveBytes, freeBytes: () => storage.freeBytes() })
+  }
+
+  #makeOperations(): MembershipOperations {
+    const { clock, config } = this.#options
+    return new MembershipOperations({
+      clock,
+      own: this.#boot.node,
+      configured: Object.keys(config.cluster),
+      driver: this.group.driver,
+      applied: () => this.group.membership,
+      incarnation: (id) => this.#mesh.incarnation(id),
+    })
+  }
+
+  #makeKeeper(): MembershipKeeper {
+    const { clock, config } = this.#options
+    return new MembershipKeeper({
+      clock,
+      logger: config.logger,
+      own: this.#boot.node,
+      driver: this.group.driver,
+      incarnation: (id) => this.#mesh.incarnation(id),
     })
   }
 
@@ -140,7 +191,10 @@ export class NodeCore {
       boot: this.#boot,
       group: GROUP.id,
       router,
-      bodies: new Bodies(driver, (error) => this.fail(error)),
+      bodies: new Bodies(
+        { entry: (i) => driver.entry(i), readEntries: (from, max) => driver.readEntries(from, max), recover: () => {} },
+        (error) => this.fail(error),
+      ),
       handlers: {
         onRequests: (session, items) => this.#volatile.ask(session, items),
         onReplies: (_, items) => this.#volatile.answer(items),
@@ -157,7 +211,9 @@ export class NodeCore {
   /** Joins the mesh and the group; clients are let in once this node has caught up. */
   start(): void {
     this.gateway.shut('NoQuorum', 'the node has not joined its cluster yet')
+    this.#disk.start()
     this.group.start()
+    this.#keeper.start()
     this.#mesh.start()
     this.#roleChanged(this.group.role)
   }
@@ -217,6 +273,12 @@ export class NodeCore {
     this.#readinessChanged()
   }
 
+  #memberChanged(member: MemberRole): void {
+    // Removed; or not added yet, as far as its log is applied, and then nobody was let in before.
+    if (member === 'none') this.gateway.shut('Connection', 'this node is no member of the cluster')
+    else this.#readinessChanged()
+  }
+
   #readinessChanged(): void {
     if (!this.group.ready || this.#stopped !== undefined) return
     this.gateway.open()
@@ -229,12 +291,27 @@ export class NodeCore {
 
   async #leave(): Promise<void> {
     this.#cancelLeaderless?.()
+    this.#keeper.stop()
+    this.#disk.stop()
+    if (this.#failure === undefined) await this.#handOver()
     this.gateway.shut('Connection', 'the node stops')
     // A failed node leads nobody: its peers should not wait for its clients' goodbyes.
     if (this.#failure !== undefined) this.#leaveMesh()
     await this.gateway.stop()
     this.#leaveMesh()
     this.#wake()
+  }
+
+  /** A leader that stops in good order does not leave the others to find out: it hands over to whoever has caught up. */
+  async #handOver(): Promise<void> {
+    const { clock, config } = this.#options
+    const { driver } = this.group
+    if (this.group.role.role !== 'leader' || !driver.transferLeadership()) return
+    const deadlineMs = clock.now() + config.electionTimeoutMs
+    const isOver = () => this.group.role.role !== 'leader' && this.group.role.leader !== undefined
+    while (!isOver() && clock.now() < deadlineMs) {
+      await new Promise<void>((resolve) => void clock.setTimer(HANDOVER_LOOK_MS, resolve))
+    }
   }
 
   #leaveMesh(): void {

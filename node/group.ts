@@ -11,16 +11,20 @@ import {
   EntryType,
   type GroupId,
   type InstallOffer,
+  type LogIndex,
   type LogStorage,
+  type Member,
+  type Membership,
   type Message,
   RaftDriver,
   type RoleChange,
+  type SnapshotMark,
 } from '../raft/index.ts'
 import { every } from './clock.ts'
 import type { NodeConfig } from './config.ts'
 import { NodeWatch } from './node-watch.ts'
 import { Proposer } from './proposer.ts'
-import { type Boot, type Effect, encodeNodeCommand, Machine } from './queue/index.ts'
+import { type Boot, type Effect, encodeNodeCommand, Machine, type RestoredState } from './queue/index.ts'
 import { Router } from './router.ts'
 
 export interface GroupOptions {
@@ -29,6 +33,10 @@ export interface GroupOptions {
   readonly boot: Boot
   readonly incarnation: string
   readonly storage: LogStorage
+  /** The state that the start found in a checkpoint. */
+  readonly recovered: RecoveredState | undefined
+  /** Of the storage: this node may have forgotten synced promises. 0: none. */
+  readonly doubt: number
   readonly clock: Clock
   readonly wallNow: () => number
   /** In [0, 1). */
@@ -38,6 +46,12 @@ export interface GroupOptions {
   readonly forward: (leader: string, frame: Uint8Array) => void
   readonly connected: (node: string) => boolean
   readonly onEffect: (effect: Effect) => void
+  /** Every applied entry, in order, after its effects. */
+  readonly onApplied: (index: LogIndex, bytes: number) => void
+  /** The machine was replaced by a later state: where the sessions of this node stand in it. */
+  readonly onRestored: (effects: readonly Effect[]) => void
+  /** The disk is nearly full. */
+  readonly refusesPublishes: () => boolean
   /** The router holds as much as it may (true), or has room again (false). */
   readonly onFull: (full: boolean) => void
   /** Who leads has changed, or that it can be relied on. */
@@ -46,12 +60,23 @@ export interface GroupOptions {
   readonly onRegistered: () => void
   /** The log names the cluster; told at each start, once the entry is applied. */
   readonly onFounded: (clusterId: string) => void
+  /** What this node is in the cluster, as far as its log is applied, has changed. */
+  readonly onMembership: (member: MemberRole) => void
   /** The leader offers a checkpoint for what its log holds no more. */
   readonly onInstall: (offer: InstallOffer) => void
   /** This node's doubt of this number is over. */
   readonly onTrusted: (doubt: number) => void
   readonly onFatal: (error: unknown) => void
 }
+
+/** A machine's state as a checkpoint holds it, and the checkpoint's mark. */
+export interface RecoveredState {
+  readonly mark: SnapshotMark
+  readonly restored: RestoredState
+}
+
+/** `none`: not added yet, or removed. */
+export type MemberRole = 'voter' | 'learner' | 'none'
 
 /** The router's frames are looked through for stalled ones this often, milliseconds. */
 const STALL_CHECK_MS = 1_000
@@ -67,6 +92,8 @@ export class Group {
   #role: RoleChange = { role: 'follower', term: 0, leader: undefined, established: false }
   #registered = false
   #started = false
+  #membership: Membership | undefined
+  #member: MemberRole = 'none'
 
   constructor(options: GroupOptions) {
     this.#options = options
@@ -77,6 +104,7 @@ export class Group {
       wallNow: options.wallNow,
       group: group.id,
       propose: (data) => this.driver.propose(data) !== undefined,
+      refusesPublishes: options.refusesPublishes,
     })
     this.router = new Router({
       pendingBytesMax: config.gatewayPendingBytesMax,
@@ -91,11 +119,14 @@ export class Group {
       connected: options.connected,
       onLost: (lost) => this.#proposer.push(encodeNodeCommand(group.id, { type: 'nodeLost', ...lost })),
     })
+    if (options.recovered !== undefined) this.machine.restore(options.recovered.restored)
     this.driver = new RaftDriver({
       id: boot.node,
       incarnation: options.incarnation,
       memberIds: Object.keys(config.cluster),
       storage: options.storage,
+      doubt: options.doubt,
+      ...(options.recovered && { checkpoint: options.recovered.mark }),
       transport: { send: options.sendRaft },
       clock,
       random: options.random,
@@ -123,11 +154,22 @@ export class Group {
 
   /** This life of the node is entered in the log, and a leader is known. */
   get ready(): boolean {
-    return this.#registered && this.#role.leader !== undefined
+    return this.#registered && this.#role.leader !== undefined && this.#member !== 'none'
+  }
+
+  /** The newest membership that is applied here. */
+  get membership(): Membership | undefined {
+    return this.#membership
+  }
+
+  /** What this node is in the cluster, as far as its log is applied. */
+  get member(): MemberRole {
+    return this.#member
   }
 
   start(): void {
     this.#started = true
+    if (this.#options.recovered !== undefined) this.#applyMembership(this.#options.recovered.mark.membership)
     this.driver.start()
     const { group, boot } = this.#options
     this.router.submitCommand('started', encodeNodeCommand(group.id, { type: 'nodeStarted', ...boot }))
@@ -164,9 +206,33 @@ export class Group {
       if (!this.#registered) this.#register()
       this.#proposer.watchTimers(this.machine.nextTimerMs())
     } else if (entry.type === EntryType.membership) {
-      this.#options.onFounded(decodeMembership(entry.data).clusterId)
+      this.#applyMembership(entry)
     }
     this.#proposer.retry()
+    this.#options.onApplied(entry.index, entry.data.length)
+  }
+
+  /** In place of the entries up to `mark`, which this node will never see. Not to be called while an entry is applied. */
+  restore(mark: SnapshotMark, restored: RestoredState): void {
+    const { boot, onRestored } = this.#options
+    this.machine.restore(restored)
+    const effects = [...this.machine.resume(boot.node, boot.bootId)]
+    for (const effect of effects) this.router.settleEffect(effect)
+    this.#applyMembership(mark.membership)
+    onRestored(effects)
+    if (!this.#registered) this.#register()
+  }
+
+  #applyMembership(entry: Entry): void {
+    const { boot, incarnation, onFounded, onMembership } = this.#options
+    const membership = decodeMembership(entry.data)
+    const { clusterId, voters, votersOutgoing, learners } = membership
+    this.#membership = membership
+    const isOwn = (member: Member) => member.id === boot.node && member.incarnation === incarnation
+    const isVoter = voters.some(isOwn) || votersOutgoing.some(isOwn)
+    this.#member = isVoter ? 'voter' : learners.some(isOwn) ? 'learner' : 'none'
+    onFounded(clusterId)
+    onMembership(this.#member)
   }
 
   #register(): void {

@@ -8,7 +8,9 @@
  * Never: retries. What is dropped when leadership ends is sent again by the routers that hold it (router.ts).
  */
 import type { Clock } from '../raft/index.ts'
+import { FrameKind } from '../wire/frame.ts'
 import { limits } from '../wire/limits.ts'
+import { refusePublishFrame } from '../wire/refused-publish-frame.ts'
 import { encodeEntry, encodeNodeCommand } from './queue/index.ts'
 
 export interface ProposerOptions {
@@ -17,6 +19,8 @@ export interface ProposerOptions {
   readonly group: number
   /** False: the log takes nothing now (its uncommitted bytes are at their bound, or leadership is in doubt). */
   readonly propose: (data: Uint8Array) => boolean
+  /** The disk is nearly full: publishes go into the log without their bodies, as refused ones. */
+  readonly refusesPublishes: () => boolean
 }
 
 /** Frames that wait for the log, bytes: what several nodes' routers hold by default. */
@@ -59,8 +63,9 @@ export class Proposer {
   /** Takes a frame while this node leads; before `begin` it waits. Dropped when too much waits: its router sends it again. */
   push(frame: Uint8Array): void {
     if (this.#bytes + frame.length > WAITING_BYTES_MAX) return
-    this.#frames.push(frame)
-    this.#bytes += frame.length
+    const admitted = this.#options.refusesPublishes() ? withoutBodies(frame) : frame
+    this.#frames.push(admitted)
+    this.#bytes += admitted.length
     this.#schedule()
   }
 
@@ -122,4 +127,12 @@ export class Proposer {
   #timeMs(reign: { readonly timeMs: number; readonly sinceMs: number }): number {
     return reign.timeMs + (this.#options.clock.now() - reign.sinceMs)
   }
+}
+
+/**
+ * Only what makes the disk fuller is refused: settles, detaches, purges and deletes make room. Other control commands are let through
+ * too; they are small, and the machine's limits bound what they make.
+ */
+function withoutBodies(frame: Uint8Array): Uint8Array {
+  return frame[0] === FrameKind.publish ? refusePublishFrame(frame, 'DiskFull') : frame
 }

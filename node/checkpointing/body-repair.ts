@@ -71,11 +71,13 @@ export class BodyRepair {
     this.#wake?.()
   }
 
-  /** Another state is in force: what the former one referred to is of no interest. Those who wait look again. */
-  clear(): void {
-    const former = [...this.#wanted.values()]
-    this.#wanted.clear()
-    for (const { waiters } of former) for (const waiter of waiters) waiter()
+  /** Lets go of what no message refers to any more. Those who wait look again. */
+  forget(isObsolete: (index: LogIndex) => boolean): void {
+    for (const [index, { waiters }] of [...this.#wanted]) {
+      if (!isObsolete(index)) continue
+      this.#wanted.delete(index)
+      for (const waiter of waiters) waiter()
+    }
   }
 
   stop(): void {

@@ -53,6 +53,8 @@ export interface CheckpointerOptions extends CheckpointingBasics {
   readonly checkpointBytes: number
   /** Log bytes that are kept for followers that lack them, at the most. */
   readonly trailingLogBytesMax: number
+  /** Another checkpoint of this node's own is in force. */
+  readonly onMade: () => void
 }
 
 export interface CheckpointerStats {
@@ -181,6 +183,7 @@ export class Checkpointer {
     const lastMs = clock.now() - startedMs
     this.#stats = { made: this.#stats.made + 1, lastMs }
     logger.info('checkpoint', { index: mark.index, bytes: info.bytes, references: this.#references.size, ms: lastMs })
+    this.#options.onMade()
     await this.#compact(mark)
   }
 

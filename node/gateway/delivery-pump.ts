@@ -45,6 +45,12 @@ export class DeliveryPump {
     }
   }
 
+  /** Forgets what was not sent: it will be pushed again. */
+  clear(): void {
+    this.#queue.length = 0
+    this.#sent = 0
+  }
+
   #pump(): void {
     while (!this.#waiting && this.#socket.open && this.#socket.bufferedBytes <= this.#bufferBytesMax) {
       const effect = this.#queue[0]
@@ -67,7 +73,7 @@ export class DeliveryPump {
       const index = effect.indexes[row]!
       const entry = this.#bodies.get(index)
       if (entry === undefined) {
-        if (row === first) this.#await(index)
+        if (row === first) this.#await(effect, index)
         break
       }
       const delivery = this.#reader.read(entry, effect.positions[row]!, effect.attempts[row]!)
@@ -80,10 +86,12 @@ export class DeliveryPump {
     this.#socket.send(encodeDeliverFrame(this.#group, effect.consumer, effect.firstDelivery + first, deliveries))
   }
 
-  #await(index: number): void {
+  #await(effect: Deliver, index: number): void {
     this.#waiting = true
-    this.#bodies.fetch(index, () => {
+    this.#bodies.fetch(index, (isHeld) => {
       this.#waiting = false
+      // Settled or expired long ago, while this client did not read: the delivery is open no more, and its number is left out.
+      if (!isHeld && effect === this.#queue[0]) this.#sent++
       this.#pump()
     })
   }

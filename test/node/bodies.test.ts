@@ -68,6 +68,7 @@ describe('bodies', () => {
   /** A log on disk whose reads are answered by hand, beside a memory that holds `recent`. */
   function source(recent: readonly Entry[], stored: readonly Entry[]) {
     const reads: { from: number; answer: () => void }[] = []
+    const recoveries: { index: number; done: (isHeld: boolean) => void }[] = []
     const port: EntrySource = {
       entry: (index) => recent.find((one) => one.index === index),
       readEntries: (from) =>
@@ -75,8 +76,9 @@ describe('bodies', () => {
           const answer = () => resolve(stored.filter(({ index }) => index >= from).slice(0, 3))
           reads.push({ from, answer })
         }),
+      recover: (index, done) => void recoveries.push({ index, done }),
     }
-    return { port, reads }
+    return { port, reads, recoveries }
   }
   const stored = Array.from({ length: 20 }, (_, i) => entry(i + 1, 0, [publishFrame(1, i + 1, [['t', `${i}`]])]))
   const rejectAll = (error: unknown) => {
@@ -93,9 +95,9 @@ describe('bodies', () => {
     const { port, reads } = source([], stored)
     const bodies = new Bodies(port, rejectAll)
     expect(bodies.get(4)).toBeUndefined()
-    const fetched = new Promise<void>((resolve) => bodies.fetch(4, resolve))
+    const fetched = new Promise((resolve) => bodies.fetch(4, resolve))
     reads[0]!.answer()
-    await fetched
+    expect(await fetched).toBe(true)
     expect([4, 5, 6, 7].map((index) => bodies.get(index)?.index)).toEqual([4, 5, 6, undefined])
   })
 
@@ -116,9 +118,40 @@ describe('bodies', () => {
     await Promise.all(all)
   })
 
+  it('that are not held are waited for, without keeping others from being read', async () => {
+    const held = stored.filter(({ index }) => index !== 4)
+    const { port, reads, recoveries } = source([], held)
+    const bodies = new Bodies(port, rejectAll)
+    const missing = new Promise((resolve) => bodies.fetch(4, resolve))
+    const other = new Promise((resolve) => bodies.fetch(9, resolve))
+    reads[0]!.answer()
+    reads[1]!.answer()
+    expect(await other).toBe(true)
+    expect(recoveries.map(({ index }) => index)).toEqual([4])
+    expect(bodies.get(5)).toBe(stored[4])
+    // It has come from a peer: read once more.
+    held.splice(3, 0, stored[3]!)
+    recoveries[0]!.done(true)
+    expect(reads).toHaveLength(3)
+    reads[2]!.answer()
+    expect(await missing).toBe(true)
+    expect(bodies.get(4)).toBe(stored[3])
+  })
+
+  it('of messages that are gone are not waited for', async () => {
+    const { port, reads, recoveries } = source([], [])
+    const bodies = new Bodies(port, rejectAll)
+    const gone = new Promise((resolve) => bodies.fetch(4, resolve))
+    reads[0]!.answer()
+    await Promise.resolve().then(() => {})
+    recoveries[0]!.done(false)
+    expect(await gone).toBe(false)
+    expect(reads).toHaveLength(1)
+  })
+
   it('report a failed read instead of leaving a consumer waiting', async () => {
     const failure = new Error('bad sector')
-    const port: EntrySource = { entry: () => undefined, readEntries: () => Promise.reject(failure) }
+    const port: EntrySource = { ...source([], []).port, readEntries: () => Promise.reject(failure) }
     const told = await new Promise((resolve) => new Bodies(port, resolve).fetch(1, () => resolve('fetched')))
     expect(told).toBe(failure)
   })

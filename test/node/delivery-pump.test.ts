@@ -70,13 +70,16 @@ function deliver(index: number, firstDelivery: number, consumer = 5) {
   }
 }
 
-/** Reads resolve when the test says so; `inMemory` entries need none. */
-function pumpOf(socket: SlowSocket, inMemory: readonly number[], bytes = 20) {
+/** Reads resolve when the test says so; `inMemory` entries need none; `gone` ones are of no message any more. */
+function pumpOf(socket: SlowSocket, inMemory: readonly number[], bytes = 20, gone: readonly number[] = []) {
   const reads: { from: number; resolve: () => void }[] = []
   const source = {
     entry: (index: number) => (inMemory.includes(index) ? entryAt(index, bytes) : undefined),
     readEntries: (from: number) =>
-      new Promise<Entry[]>((resolve) => void reads.push({ from, resolve: () => resolve([entryAt(from, bytes)]) })),
+      new Promise<Entry[]>((resolve) => {
+        reads.push({ from, resolve: () => resolve(gone.includes(from) ? [] : [entryAt(from, bytes)]) })
+      }),
+    recover: (_: number, done: (isHeld: boolean) => void) => done(false),
   }
   const fail = (error: unknown) => expect.fail(String(error))
   return { pump: new DeliveryPump(0, socket, new Bodies(source, fail), BUFFER_MAX), reads }
@@ -107,6 +110,20 @@ describe('the delivery pump', () => {
     reads[0]!.resolve()
     await Promise.resolve().then(() => {})
     expect(socket.deliveries).toEqual(Array.from({ length: 20 }, (_, i) => [i + 1, i + 1]))
+  })
+
+  it('leaves out what is gone from the log, since it is not open any more, and goes on with the rest', async () => {
+    const socket = new SlowSocket()
+    const { pump, reads } = pumpOf(socket, [11], 20, [1])
+    const first = deliver(1, 1)
+    const [one, two] = [first.indexes.slice(0, 2), first.positions.slice(0, 2)]
+    pump.push({ ...first, indexes: [...one, 11, 11], positions: [...two, 0, messagePosition(0, 1)] })
+    pump.push(deliver(11, 5))
+    for (let row = 0; row < 2; row++) {
+      reads[row]!.resolve()
+      await Promise.resolve().then(() => {})
+    }
+    expect(socket.deliveries.map(([delivery]) => delivery)).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14])
   })
 
   it('sends nothing more for a consumer that is gone, and still all for the others', () => {

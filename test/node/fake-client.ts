@@ -57,7 +57,7 @@ export function sessionOn(
   handlers: Partial<SessionHandlers> = {},
   { session = 1, node = 'n1', bufferBytesMax = 1_000_000 }: Partial<Attachment> & { bufferBytesMax?: number } = {},
 ): ClientSession {
-  const source = { entry: () => undefined, readEntries: () => Promise.resolve([]) }
+  const source = { entry: () => undefined, readEntries: () => Promise.resolve([]), recover: () => {} }
   const fail = (error: unknown) => {
     throw error
   }

@@ -4,6 +4,8 @@ import { encodeNodeCommand } from '../../node/queue/command.ts'
 import { readEntry } from '../../node/queue/entry.ts'
 import { readCommand } from '../../wire/control-frame.ts'
 import { limits } from '../../wire/limits.ts'
+import { PublishFrameBuilder } from '../../wire/publish-frame.ts'
+import { refusePublishFrame } from '../../wire/refused-publish-frame.ts'
 
 /** A clock that stands until it is told to move on. */
 class HandClock {
@@ -49,12 +51,14 @@ describe('the proposer', () => {
   let room: number
   let wallMs: number
   let proposer: Proposer
+  let isFull: boolean
 
   beforeEach(() => {
     clock = new HandClock()
     entries = []
     room = Number.POSITIVE_INFINITY
     wallMs = 50_000
+    isFull = false
     proposer = new Proposer({
       clock,
       wallNow: () => wallMs,
@@ -64,6 +68,7 @@ describe('the proposer', () => {
         entries.push(data)
         return true
       },
+      refusesPublishes: () => isFull,
     })
   })
 
@@ -183,5 +188,27 @@ describe('the proposer', () => {
     proposer.watchTimers(10)
     proposer.end()
     expect(clock.timers).toBe(0)
+  })
+
+  it('puts publishes into the log without their bodies while the disk is nearly full, and everything else as it is', () => {
+    proposer.begin({ timeMs: 0, wallMs: 0 })
+    const builder = new PublishFrameBuilder()
+    for (let n = 0; n < 3; n++) builder.add('a', new Uint8Array(10_000))
+    const publish = builder.finish({ group: 0, session: 7, epoch: 8, sequence: 40, seen: 0 })
+    const node = frame()
+    const framesOf = (entry: Uint8Array) => {
+      const { frames, start, end } = readEntry(entry)!
+      return Array.from({ length: frames }, (_, i) => entry.slice(start(i), end(i)))
+    }
+    isFull = true
+    proposer.push(publish)
+    proposer.push(node)
+    clock.turn()
+    expect(framesOf(entries[0]!)).toEqual([refusePublishFrame(publish, 'DiskFull'), node])
+    expect(entries[0]!.length).toBeLessThan(1_000)
+    isFull = false
+    proposer.push(publish)
+    clock.turn()
+    expect(framesOf(entries[1]!)).toEqual([publish])
   })
 })

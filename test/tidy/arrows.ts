@@ -57,13 +57,16 @@ export const areas: readonly Area[] = [
       'node/stall.ts',
       'node/node-watch.ts',
       'node/bodies.ts',
+      'node/disk-space.ts',
+      'node/membership-keeper.ts',
+      'node/membership-operations.ts',
     ],
     may: ['raft', 'wire', 'queue', 'basics'],
   },
   {
     name: 'checkpointing',
     holds: ['node/checkpointing'],
-    may: ['raft', 'wire', 'queue', 'basics', 'storage', 'peers'],
+    may: ['raft', 'wire', 'queue', 'basics', 'storage', 'peers', 'group'],
   },
   {
     name: 'gateway',
@@ -85,7 +88,19 @@ export const areas: readonly Area[] = [
   {
     name: 'core',
     holds: ['node/core.ts', 'node/report.ts'],
-    may: ['raft', 'wire', 'queue', 'basics', 'socket', 'storage', 'peers', 'group', 'gateway', 'admin'],
+    may: [
+      'raft',
+      'wire',
+      'queue',
+      'basics',
+      'socket',
+      'storage',
+      'peers',
+      'group',
+      'checkpointing',
+      'gateway',
+      'admin',
+    ],
   },
   {
     name: 'server',

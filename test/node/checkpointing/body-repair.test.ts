@@ -55,12 +55,15 @@ describe('the repair of bodies', () => {
     expect(repair.repaired).toBe(1)
   })
 
-  it('forgets with the state that referred to it, and lets those who wait look again', async () => {
+  it('forgets what nothing refers to any more, and lets those who wait look again', async () => {
     let called = 0
     repair.want(5, () => called++)
+    repair.want(6)
     await rest()
-    repair.clear()
-    expect([repair.missing, called]).toEqual([0, 1])
+    repair.forget((index) => index === 5)
+    expect([repair.missing, called]).toEqual([1, 1])
+    repair.forget(() => true)
+    expect(repair.missing).toBe(0)
     await clock.advance(60_000)
     expect(clock.timers).toBe(0)
   })

@@ -17,6 +17,7 @@ class World {
   chunks: readonly string[] = ['a', 'b', 'c']
   references = new Set<number>()
   logFloor: number | undefined
+  made = 0
   /** Chunks encoded so far. */
   encoded = 0
   readonly checkpointer: Checkpointer
@@ -62,6 +63,7 @@ class World {
       pins: { pinned: () => [], logFloor: () => this.logFloor },
       checkpointBytes: 1_000,
       trailingLogBytesMax: 0,
+      onMade: () => void this.made++,
       ...options,
     })
   }
@@ -88,6 +90,7 @@ describe('a checkpointer', () => {
     expect(world.journal).toEqual(['commit local 10', 'checkpointed 10', 'compact 10', 'wal 11'])
     expect([...world.plans[0]!.live]).toEqual([3, 5])
     expect([...world.checkpointer.references]).toEqual([3, 5])
+    expect(world.made).toBe(1)
     world.apply(9)
     await rest()
     expect(world.checkpoints.current?.mark.index).toBe(10)

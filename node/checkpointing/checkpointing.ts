@@ -1,0 +1,218 @@
+/**
+ * All of a node's work around checkpoints, wired together: making its own, giving them to peers and taking theirs, repairing bodies, and
+ * reading entries wherever they are held. The group tells it what is applied and who leads; the mesh brings it questions and answers.
+ *
+ * Never: decides when an install is due (raft/) or what is in a state (queue/).
+ */
+import type { RaftDriver, SnapshotMark } from '../../raft/index.ts'
+import type { EntrySource } from '../bodies.ts'
+import type { FetchRequest, FetchResponse } from '../peers/fetch-codec.ts'
+import { CheckpointReader, EntrySet, type Machine, type RestoredState } from '../queue/index.ts'
+import { BodyFetcher } from './body-fetcher.ts'
+import { BodyRepair } from './body-repair.ts'
+import { Checkpointer, type CheckpointerOptions } from './checkpointer.ts'
+import { FetchClient } from './fetch-client.ts'
+import { InstallSource } from './install-source.ts'
+import { Installer } from './installer.ts'
+import type { CheckpointingBasics, CheckpointStore, HeldEntries, InstallOffer, LiveEntries, LogIndex } from './ports.ts'
+
+export interface CheckpointingOptions
+  extends CheckpointingBasics,
+    Pick<CheckpointerOptions, 'group' | 'compact' | 'checkpointBytes' | 'trailingLogBytesMax'> {
+  readonly random: () => number
+  readonly checkpoints: CheckpointStore
+  readonly log: HeldEntries
+  readonly machine: Machine
+  readonly driver: RaftDriver
+  /** Replaces the machine's state and all that follows from it. */
+  readonly restore: (restored: RestoredState) => void
+  /** What the checkpoint that was found at the start refers to. */
+  readonly references: LiveEntries | undefined
+  /** The other members. */
+  readonly peers: readonly string[]
+  readonly mesh: {
+    connected(peer: string): boolean
+    sendFetchRequest(to: string, request: FetchRequest): boolean
+    sendFetchResponse(to: string, response: FetchResponse): boolean
+  }
+}
+
+export interface CheckpointingStatus {
+  /** Of the checkpoint in force. */
+  readonly bytes: number
+  /** Made, and installed, by this process. */
+  readonly made: number
+  readonly installed: number
+  /** Index of the mark that is being installed. */
+  readonly installing: LogIndex | undefined
+  /** Peers that pull this node's checkpoint. */
+  readonly givingTo: readonly string[]
+  readonly missingBodies: number
+  readonly missingBodiesLong: number
+  readonly repairedBodies: number
+}
+
+export class Checkpointing {
+  /** For deliveries: from memory, from the log, kept beside it, or from a peer. */
+  readonly entries: EntrySource
+  readonly #options: CheckpointingOptions
+  readonly #client: FetchClient
+  readonly #source: InstallSource
+  readonly #checkpointer: Checkpointer
+  readonly #installer: Installer
+  readonly #repair: BodyRepair
+
+  constructor(options: CheckpointingOptions) {
+    const { clock, logger, onFatal, checkpoints, driver, log, mesh } = options
+    const basics = { clock, logger, onFatal }
+    const peers = () => options.peers.filter((peer) => mesh.connected(peer))
+    this.#options = options
+    this.#client = new FetchClient({
+      clock,
+      random: options.random,
+      send: (to, request) => mesh.sendFetchRequest(to, request),
+    })
+    const bodies = new BodyFetcher({ client: this.#client, keep: (entries) => log.keep(entries) })
+    this.#repair = new BodyRepair({ ...basics, bodies, peers })
+    this.#source = new InstallSource({
+      ...basics,
+      checkpoints,
+      entries: log,
+      references: () => this.#checkpointer.references,
+      appliedIndex: () => driver.status().appliedIndex,
+      send: (to, response) => void mesh.sendFetchResponse(to, response),
+      onDamaged: (error) => {
+        logger.error('the checkpoint is damaged: a new one is made', { error })
+        this.#checkpointer.renew()
+      },
+    })
+    this.#checkpointer = new Checkpointer({
+      ...options,
+      references: options.references ?? new EntrySet(),
+      pins: this.#source,
+      onMade: () => this.#repair.forget((index) => this.#isObsolete(index)),
+    })
+    this.#installer = new Installer({
+      ...basics,
+      client: this.#client,
+      bodies,
+      checkpoints,
+      entries: log,
+      checkpointer: this.#checkpointer,
+      driver,
+      read: () => new StagedReader((restored) => this.#restore(restored)),
+      peers,
+    })
+    this.entries = {
+      entry: (index) => driver.entry(index),
+      readEntries: (from, bytesMax) => log.readHeld(from, bytesMax),
+      recover: (index, done) => this.#recover(index, done),
+    }
+  }
+
+  /** Once the node runs: what its checkpoint refers to and its disk lacks is fetched. */
+  start(): void {
+    const { driver, log } = this.#options
+    const missing = log.missing(this.#checkpointer.references, driver.status().commitIndex)
+    if (missing.length === 0) return
+    this.#options.logger.error('bodies of messages are missing or damaged', { entries: missing.length })
+    for (const index of missing) this.#repair.want(index)
+  }
+
+  /** Every applied entry, in order. */
+  applied(index: LogIndex, bytes: number): void {
+    this.#checkpointer.applied(index, bytes)
+  }
+
+  onInstall(offer: InstallOffer): void {
+    this.#installer.offer(offer)
+  }
+
+  leaderChanged(leader: string | undefined): void {
+    this.#installer.leaderChanged(leader)
+  }
+
+  onFetchRequest(from: string, request: FetchRequest): void {
+    this.#source.onRequest(from, request)
+  }
+
+  onFetchResponse(from: string, response: FetchResponse): void {
+    this.#client.onResponse(from, response)
+  }
+
+  /** There is a way to this peer (again). */
+  onRoute(): void {
+    this.#repair.peerUp()
+  }
+
+  /** The mark that is being installed. */
+  get installing(): SnapshotMark | undefined {
+    return this.#installer.underWay
+  }
+
+  get status(): CheckpointingStatus {
+    return {
+      bytes: this.#options.checkpoints.current?.bytes ?? 0,
+      made: this.#checkpointer.stats.made,
+      installed: this.#installer.installed,
+      installing: this.#installer.underWay?.index,
+      givingTo: this.#source.peers,
+      missingBodies: this.#repair.missing,
+      missingBodiesLong: this.#repair.missingLong,
+      repairedBodies: this.#repair.repaired,
+    }
+  }
+
+  /** For a stop in good order, while the node still runs. */
+  async finish(): Promise<void> {
+    await this.#installer.stop()
+    await this.#checkpointer.finish()
+  }
+
+  /** Nothing is begun any more; what is under way ends soon. */
+  stop(): void {
+    this.#checkpointer.stop()
+    void this.#installer.stop()
+    this.#source.stop()
+    this.#repair.stop()
+  }
+
+  #restore(restored: RestoredState): void {
+    this.#options.restore(restored)
+    this.#repair.forget(() => true)
+  }
+
+  /** For an entry that is not held here. */
+  #recover(index: LogIndex, done: (isHeld: boolean) => void): void {
+    if (this.#isObsolete(index)) done(false)
+    else this.#repair.want(index, () => done(true))
+  }
+
+  /**
+   * What the checkpoint in force has passed and does not refer to is of no message any more, and may be gone: a delivery that
+   * still waits for it is not open in the machine either.
+   */
+  #isObsolete(index: LogIndex): boolean {
+    const mark = this.#options.checkpoints.current?.mark
+    return mark !== undefined && index <= mark.index && !this.#checkpointer.references.has(index)
+  }
+}
+
+/** Reads a checkpoint's chunks into a state that `restore` puts into force. */
+class StagedReader {
+  readonly #restore: (restored: RestoredState) => void
+  readonly #reader = new CheckpointReader()
+
+  constructor(restore: (restored: RestoredState) => void) {
+    this.#restore = restore
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#reader.push(chunk)
+  }
+
+  finish() {
+    const restored = this.#reader.finish()
+    return { references: restored.references(), restore: () => this.#restore(restored) }
+  }
+}
