@@ -17,9 +17,8 @@ export class TopicCache<T> {
     return this.#values.get(topic)
   }
 
-  /** `items` is how much the value holds. A value too large to be remembered beside others is not remembered at all. */
+  /** `items` is how many queues or listeners the value holds; all that there may be are fewer than the bound. */
   set(topic: string, value: T, items: number): void {
-    if (items > ROUTE_ITEMS_CACHED_MAX) return
     if (this.#values.size >= ROUTES_CACHED_MAX || this.#items + items > ROUTE_ITEMS_CACHED_MAX) this.clear()
     this.#values.set(topic, value)
     this.#items += items

@@ -2,6 +2,7 @@
 import { encodeEntry, encodeNodeCommand, type NodeCommand } from '../../node/queue/index.ts'
 import { type ControlCommand, encodeControlFrame } from '../../wire/control-frame.ts'
 import { PublishFrameBuilder } from '../../wire/publish-frame.ts'
+import { refusePublishFrame } from '../../wire/refused-publish-frame.ts'
 import { encodeSettleFrame, type SettleItem } from '../../wire/settle-frame.ts'
 
 /** Who sends a frame, under which attachment. */
@@ -10,13 +11,16 @@ export interface Sender {
   readonly epoch: number
 }
 
+interface Published extends Sender {
+  readonly sequence: number
+  readonly seen: number
+  readonly topics: readonly string[]
+}
+
 export type TestFrame =
-  | ({
-      readonly kind: 'publish'
-      readonly sequence: number
-      readonly seen: number
-      readonly topics: readonly string[]
-    } & Sender)
+  | ({ readonly kind: 'publish' } & Published)
+  /** What a leader makes of a publish frame when the disks are full. */
+  | ({ readonly kind: 'refused' } & Published)
   | ({
       readonly kind: 'control'
       readonly sequence: number
@@ -37,10 +41,12 @@ export function encodeFrame(frame: TestFrame, group = 0): Uint8Array {
   if (frame.kind === 'node') return encodeNodeCommand(group, frame.command)
   const { session, epoch, seen } = frame
   switch (frame.kind) {
-    case 'publish': {
+    case 'publish':
+    case 'refused': {
       const builder = new PublishFrameBuilder()
       for (const topic of frame.topics) builder.add(topic, message)
-      return builder.finish({ group, session, epoch, sequence: frame.sequence, seen })
+      const published = builder.finish({ group, session, epoch, sequence: frame.sequence, seen })
+      return frame.kind === 'publish' ? published : refusePublishFrame(published, 'DiskFull')
     }
     case 'control':
       return encodeControlFrame({ group, session, epoch, sequence: frame.sequence, seen }, frame.command)

@@ -19,7 +19,15 @@ describe('random logs', () => {
       }
       for (const [name, total] of Object.entries(machine.totals)) if (total > 0) totals.add(name)
     }
-    const refusals = ['NotFound', 'Precondition', 'Validation', 'ok', 'refused Precondition', 'refused SessionLost']
+    const refusals = [
+      'DiskFull',
+      'NotFound',
+      'Precondition',
+      'Validation',
+      'ok',
+      'refused Precondition',
+      'refused SessionLost',
+    ]
     const reasons = ['closed', 'moved', 'nodeLost', 'socketClosed']
     const types = ['attachRefused', 'attached', 'bootRefused', 'cancelled', 'confirm', 'deliver', 'detached', 'gap']
     expect([...kinds].sort()).toEqual([...refusals, ...reasons, ...types, 'outcome', 'settled', 'staleFrame'].sort())

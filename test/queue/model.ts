@@ -56,8 +56,11 @@ export interface ModelSession {
 }
 
 type NodeFrame = Extract<TestFrame, { kind: 'node' }>['command']
+type PublishFrame = Extract<TestFrame, { kind: 'publish' | 'refused' }>
 type Verdict = Omit<OutcomeNotice, 'sequence'>
 type Deliver = Extract<Effect, { type: 'deliver' }>
+
+const NO_ROOM = 'the cluster has no room on its disks'
 
 export class Model {
   timeMs = 0
@@ -113,7 +116,7 @@ export class Model {
     for (const sequence of [...session.outcomes.keys()]) {
       if (sequence <= session.seen) session.outcomes.delete(sequence)
     }
-    if (frame.kind === 'publish') this.publish(session, to, frame.sequence, frame.topics)
+    if (frame.kind === 'publish' || frame.kind === 'refused') this.publish(session, to, frame)
     else if (frame.kind === 'control') this.control(session, to, frame.sequence, frame.command)
     else this.settle(session, to, frame.tag, frame.items)
   }
@@ -200,7 +203,8 @@ export class Model {
 
   // Publishes
 
-  private publish(session: ModelSession, to: Attachment, first: number, topics: readonly string[]): void {
+  private publish(session: ModelSession, to: Attachment, frame: PublishFrame): void {
+    const { sequence: first, topics, kind } = frame
     if (first > session.lastSequence + 1) {
       this.expected.push({ type: 'gap', to, expected: session.lastSequence + 1 })
       return
@@ -214,7 +218,8 @@ export class Model {
         continue
       }
       session.lastSequence = sequence
-      if (problem !== undefined) this.keep(session, to, { sequence, code: 'Validation', message: problem })
+      if (kind === 'refused') this.keep(session, to, { sequence, code: 'DiskFull', message: NO_ROOM })
+      else if (problem !== undefined) this.keep(session, to, { sequence, code: 'Validation', message: problem })
       else this.route(topic, this.frame * 2 ** 20 + i)
     }
     this.expected.push({ type: 'confirm', to, upTo: session.lastSequence })

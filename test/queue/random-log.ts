@@ -151,8 +151,10 @@ export function frameOf(model: Model, operation: Operation): TestFrame | undefin
       )
     case 'close':
       return session && a > 10 ? controlFrame(session, { type: 'closeSession' }, twist) : undefined
-    case 'publish':
-      return session && { ...stamp(session, twist), kind: 'publish', topics: operation.topics.map((i) => TOPICS[i]!) }
+    case 'publish': {
+      const topics = operation.topics.map((i) => TOPICS[i]!)
+      return session && { ...stamp(session, twist), kind: twist === 30 || twist === 2 ? 'refused' : 'publish', topics }
+    }
     case 'control':
       return session && controlFrame(session, commandOf(model, session, operation), twist)
     case 'settle':
