@@ -1,15 +1,17 @@
 /**
  * Random faults on a commanded cluster, from a seed: crashes that lose what was not synced, slow disks, one-way cuts, lost,
  * repeated and late messages, false evidence of dead leaders, all mixed; and members that make checkpoints, forget their logs
- * behind them, fetch and install those of others, or crash halfway through. The cluster checks safety at every step; at the
+ * behind them, fetch and install those of others, or crash halfway through; and members that come and go, lose their directories
+ * or the ends of their logs. The cluster checks safety at every step; at the
  * end, healed, everybody must agree, hold whatever was seen applied, and be able to go on.
  *
  * The simulator does this with the real disk code and the whole node; here the core alone is under test, in milliseconds.
  */
 import { expect, test } from 'vitest'
-import type { Message } from '../../raft/index.ts'
+import { decodeMembership, EntryType, type Message } from '../../raft/index.ts'
 import { Random } from '../support/random.ts'
 import { Cluster, type TestNode } from './support/cluster.ts'
+import { doQuorumsMeet, MembershipNemesis } from './support/membership-nemesis.ts'
 
 const SEEDS = 60
 const STEPS = 250
@@ -17,6 +19,7 @@ const TUNING = { electionTicks: 10, heartbeatTicks: 2, inflightBytesMax: 600, ap
 
 class Chaos {
   readonly cluster: Cluster
+  readonly nemesis: MembershipNemesis
   readonly #dice: Random
   readonly #late: Message[] = []
   readonly seenApplied = new Set<string>()
@@ -33,6 +36,7 @@ class Chaos {
     const ids = seed % 3 === 0 ? ['n1', 'n2', 'n3', 'n4', 'n5'] : ['n1', 'n2', 'n3']
     this.cluster = new Cluster(ids, { seed, tuning: TUNING })
     this.cluster.drop = (message) => this.#mistreat(message)
+    this.nemesis = new MembershipNemesis(this.cluster, this.#dice)
   }
 
   #chance(probability: number): boolean {
@@ -69,6 +73,7 @@ class Chaos {
     if (this.#chance(0.03) && node.isUp && node !== other) node.core.peerUp(other.id)
     if (this.#chance(0.1)) this.#redeliver()
     if (node.isUp) this.#keepHouse(node)
+    this.nemesis.step()
     // Sometimes a part of the work is done, in any order, sometimes all of it.
     if (this.#chance(0.5) && node.isUp) cluster.carryOut(node.id)
     if (this.#chance(0.3) && node.isUp) cluster.sync(node.id)
@@ -120,6 +125,9 @@ class Chaos {
     // Elections that were under way come to their end before the last entry is proposed.
     this.#passInstalling(50)
     cluster.elect()
+    // Emptied directories are taken up again, one after another.
+    this.#passInstalling(100)
+    cluster.elect()
     cluster.propose('the end')
     this.#passInstalling(50)
   }
@@ -128,6 +136,7 @@ class Chaos {
     const { cluster } = this
     for (let tick = 0; tick < ticks; tick++) {
       cluster.tick()
+      this.nemesis.mend()
       for (const { id } of cluster.nodes.values()) {
         cluster.fetch(id)
         this.#install(cluster.node(id))
@@ -142,17 +151,25 @@ test(`${SEEDS} random histories: nothing applied is lost, and the healed cluster
   let installs = 0
   let tailsLost = 0
   let interrupted = 0
+  const moves: Record<string, number> = {}
   for (let seed = 1; seed <= SEEDS; seed++) {
     const chaos = new Chaos(seed)
     try {
       chaos.cluster.elect()
       for (let step = 0; step < STEPS; step++) chaos.step()
       chaos.heal()
-      const [first, ...others] = [...chaos.cluster.nodes.values()].map((node) => node.appliedTexts)
+      const [first, ...others] = chaos.nemesis.members().map((node) => node.appliedTexts)
       expect(first!.at(-1)).toBe('the end')
       for (const other of others) expect(other).toEqual(first)
       expect(new Set(first).size).toBe(first!.length)
       expect(first).toEqual(expect.arrayContaining([...chaos.seenApplied]))
+      const memberships = chaos.cluster.committedOf(EntryType.membership).map(({ data }) => decodeMembership(data))
+      for (const [at, each] of memberships.slice(1).entries()) {
+        if (!doQuorumsMeet(memberships[at]!, each))
+          throw new Error('two quorums of neighbouring memberships are disjoint')
+      }
+      for (const [move, count] of Object.entries(chaos.nemesis.moves)) moves[move] = (moves[move] ?? 0) + count
+      for (const { status } of chaos.nemesis.members()) expect(status).toMatchObject({ doubt: 0, isMember: true })
       applied += chaos.seenApplied.size
       elections += chaos.cluster.leader!.status.term
       installs += chaos.installs
@@ -168,4 +185,5 @@ test(`${SEEDS} random histories: nothing applied is lost, and the healed cluster
   expect(installs).toBeGreaterThan(SEEDS / 2)
   expect(tailsLost).toBeGreaterThan(0)
   expect(interrupted).toBeGreaterThan(0)
+  for (const [move, count] of Object.entries(moves)) expect(count, move).toBeGreaterThan(SEEDS / 2)
 })

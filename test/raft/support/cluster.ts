@@ -548,6 +548,16 @@ export class Cluster {
     })
   }
 
+  /** How many entries were applied somewhere. */
+  get committedCount(): number {
+    return this.#committed.length
+  }
+
+  /** What was applied somewhere, of one type. */
+  committedOf(type: EntryType): Entry[] {
+    return this.#committed.filter((entry) => entry.type === type)
+  }
+
   // ---- what tests ask for
 
   /** The leader of the highest term among members that are up. */
