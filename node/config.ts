@@ -46,6 +46,8 @@ export interface NodeOptions {
   readonly detachGraceMs?: number
   /** Node and client each send at least this often; three times as much silence closes the socket. Default 5,000. */
   readonly clientHeartbeatMs?: number
+  /** How long a node that stops waits for its clients to go elsewhere before it closes their sockets, milliseconds. Default 5,000. */
+  readonly drainMs?: number
   /** A node that has had no leader for so long closes its clients' sockets, so that they go elsewhere. Default 5,000. */
   readonly leaderlessCloseMs?: number
 
@@ -132,6 +134,7 @@ const schema = z.strictObject({
   sessionLeaseMs: milliseconds(1, limits.delayMsMax).default(defaults.sessionLeaseMs),
   detachGraceMs: milliseconds(0, hourMs).default(defaults.detachGraceMs),
   clientHeartbeatMs: milliseconds(10, hourMs).default(5_000),
+  drainMs: milliseconds(0, hourMs).default(5_000),
   leaderlessCloseMs: milliseconds(1, hourMs).default(5_000),
   handshakeTimeoutMs: milliseconds(1, hourMs).default(5_000),
   connectionsMax: z.int().min(1).max(limits.sessionsMax).default(10_000),

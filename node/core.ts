@@ -90,6 +90,7 @@ export class NodeCore {
       onForward: (_, frame) => this.group.onForward(frame),
       onRequests: (from, requests) => this.#volatile.onRequests(from, requests),
       onReplies: (_, replies) => this.#volatile.onReplies(replies),
+      onNotes: (from, notes) => this.#volatile.onNotes(from, notes),
       // Nothing is fetched yet.
       onFetchRequest: () => {},
       onFetchResponse: () => {},
@@ -175,9 +176,11 @@ export class NodeCore {
       machine: this.group.machine,
       clock: this.#options.clock,
       barrier: () => this.#barrier(),
+      ready: () => this.group.ready,
       session: (id) => this.gateway.session(id),
       sendRequests: (to, requests) => this.#mesh.sendRequests(to, requests),
       sendReplies: (to, replies) => this.#mesh.sendReplies(to, replies),
+      sendNotes: (to, notes) => this.#mesh.sendNotes(to, notes),
     })
   }
 
@@ -198,6 +201,7 @@ export class NodeCore {
       handlers: {
         onRequests: (session, items) => this.#volatile.ask(session, items),
         onReplies: (_, items) => this.#volatile.answer(items),
+        onUnseen: (items) => this.#volatile.unseen(items),
         onQuery: (session, query) => answerQuery(source, session, query),
       },
     })
@@ -257,6 +261,7 @@ export class NodeCore {
       return
     }
     this.gateway.perform(effect)
+    if (effect.type === 'attached') this.#volatile.attached(effect.to)
   }
 
   #roleChanged({ leader, role, term, established }: RoleChange): void {
@@ -290,10 +295,10 @@ export class NodeCore {
   }
 
   async #leave(): Promise<void> {
-    this.#cancelLeaderless?.()
     this.#keeper.stop()
+    if (this.#failure === undefined && this.group.ready) await this.#takeLeave()
+    this.#cancelLeaderless?.()
     this.#disk.stop()
-    if (this.#failure === undefined) await this.#handOver()
     this.gateway.shut('Connection', 'the node stops')
     // A failed node leads nobody: its peers should not wait for its clients' goodbyes.
     if (this.#failure !== undefined) this.#leaveMesh()
@@ -312,6 +317,18 @@ export class NodeCore {
     while (!isOver() && clock.now() < deadlineMs) {
       await new Promise<void>((resolve) => void clock.setTimer(HANDOVER_LOOK_MS, resolve))
     }
+  }
+
+  /**
+   * So that no client's call fails: leadership first, since publishes go on under the new leader while clients move; then the clients,
+   * whose attachments elsewhere need a leader; then the requests and replies that others may still send here.
+   */
+  async #takeLeave(): Promise<void> {
+    const { clock, config } = this.#options
+    const untilMs = clock.now() + config.drainMs
+    await this.#handOver()
+    await this.gateway.drain(Math.max(0, untilMs - clock.now()))
+    await this.#volatile.leave(Object.keys(config.cluster).filter((id) => this.#mesh.connected(id)))
   }
 
   #leaveMesh(): void {

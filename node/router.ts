@@ -154,6 +154,12 @@ export class Router {
         if (frames !== undefined) this.#settled(frames.settles, effect.notice.tag)
         return
       }
+      case 'resumed': {
+        const frames = this.#of(effect.to)
+        this.#applied(effect.to, effect.lastSequence)
+        if (frames !== undefined) this.#resend(frames)
+        return
+      }
       case 'gap': {
         const frames = this.#of(effect.to)
         if (frames === undefined || effect.expected <= frames.resentFrom) return

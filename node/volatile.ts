@@ -2,6 +2,10 @@
  * Request-reply that never touches the log: the asker's node picks a responder from its own replica, sends the request to
  * the responder's node, and the reply comes back the same way. At most once; nothing is kept but who waits until when.
  *
+ * A request is sent to another responder only if none has seen it: its node says so (`unseen`) before it hands it to a client, never
+ * after. Sessions move while requests are under way: epochs tell which of two nodes knows the later attachment. One that is behind holds
+ * the request until it has caught up; one that is ahead sends it on. What a session waits for moves with it (`waits`).
+ *
  * That nobody responds is said only after a ReadIndex barrier and a second look: the replica may simply be behind.
  */
 import type { Clock } from '../raft/index.ts'
@@ -9,21 +13,27 @@ import type { ErrorCode } from '../wire/errors.ts'
 import { inFrames } from '../wire/in-frames.ts'
 import { limits } from '../wire/limits.ts'
 import { topicProblem } from '../wire/names.ts'
-import type { ReplyItem, RequestItem } from '../wire/session-frames.ts'
+import type { ReplyItem, RequestedItem, RequestItem } from '../wire/session-frames.ts'
 import { every } from './clock.ts'
 import type { ClientSession } from './gateway/client-session.ts'
 import { Nonces } from './gateway/nonces.ts'
 import { readToken, writeToken } from './gateway/request-token.ts'
+import { Strays } from './gateway/strays.ts'
 import { Waiting, WaitingRequests } from './gateway/waiting-requests.ts'
-import type { VolatileReply, VolatileRequest } from './peers/volatile-codec.ts'
-import type { Listener, Machine } from './queue/index.ts'
+import { Parting } from './parting.ts'
+import type { VolatileNote, VolatileReply, VolatileRequest } from './peers/volatile-codec.ts'
+import { type Attachment, type Listener, type Machine, mintedAt } from './queue/index.ts'
 
 /** How long a node remembers an unanswered request at most, milliseconds. */
 const REQUEST_MS_MAX = 10 * 60_000
 /** Waiting requests are looked through for expired ones this often, milliseconds. */
 const SWEEP_MS = 1_000
-/** How many responders are tried when the first one has just gone. */
+/** How many responders are tried when the first one has not seen the request. */
 const ATTEMPTS_MAX = 2
+/** How long a node that is behind holds a request for a responder that is said to be there, milliseconds. */
+const BEHIND_MS = 500
+/** How long a reply waits for an asker that is attached nowhere, milliseconds. */
+const BETWEEN_NODES_MS = 10_000
 /** What a row between nodes takes beside its message and its texts, bytes. */
 const ROW_BYTES = 64
 
@@ -33,15 +43,20 @@ export interface VolatileOptions {
   readonly clock: Clock
   /** Resolves when this replica holds all that was committed at the call. Rejects when there is no quorum. */
   readonly barrier: () => Promise<unknown>
+  /** Whether this replica holds at least all that was committed when this life of the node began. */
+  readonly ready: () => boolean
   readonly session: (id: number) => ClientSession | undefined
   /** False: there is no way to the node. */
   readonly sendRequests: (node: string, requests: readonly VolatileRequest[]) => boolean
   readonly sendReplies: (node: string, replies: readonly VolatileReply[]) => boolean
+  readonly sendNotes: (node: string, notes: readonly VolatileNote[]) => boolean
 }
 
 export class Volatile {
   readonly #options: VolatileOptions
   readonly #waiting = new WaitingRequests()
+  readonly #strays: Strays
+  readonly #parting: Parting
   readonly #nonces = new Nonces()
   /** For fairness among the responders of a topic: rises with each pick. */
   #picks = 0
@@ -53,11 +68,20 @@ export class Volatile {
   constructor(options: VolatileOptions) {
     this.#options = options
     const { clock } = options
+    this.#strays = new Strays(clock)
+    this.#parting = new Parting({ clock, send: (node, note) => options.sendNotes(node, [note]) })
     this.#endSweeps = every(clock, SWEEP_MS, () => this.#waiting.sweep(clock.now()))
   }
 
   stop(): void {
     this.#endSweeps()
+    this.#strays.stop()
+  }
+
+  /** Takes leave of the other nodes, once the sessions that were here are elsewhere. Never rejects; takes a second at most. */
+  leave(nodes: readonly string[]): Promise<void> {
+    this.#flush()
+    return this.#parting.leave(nodes)
   }
 
   /** Requests of a client of this node. */
@@ -92,9 +116,17 @@ export class Volatile {
     }
   }
 
+  /** Requests that were to be handed to a client of this node, whose socket is closed: it has not seen them. */
+  unseen(items: readonly RequestedItem[]): void {
+    for (const [token] of items) {
+      const { node, asker, request, nonce } = readToken(token)!
+      this.#reply(node, { asker, request, nonce, message: null, unseen: true })
+    }
+  }
+
   /** Requests from another node for responders attached here. */
   onRequests(from: string, requests: readonly VolatileRequest[]): void {
-    for (const request of requests) this.#handOver(from, request)
+    for (const request of requests) this.#handOver(request.origin || from, request)
   }
 
   /** Replies from another node for askers attached here, or lately so. */
@@ -102,10 +134,42 @@ export class Volatile {
     for (const reply of replies) this.#receive(reply)
   }
 
-  /** The node is out of reach: what was sent there may or may not have been seen. */
+  onNotes(from: string, notes: readonly VolatileNote[]): void {
+    for (const note of notes) {
+      if (note.type === 'waits') this.#takeOver(note)
+      else this.#parting.receive(from, note, () => this.#flush())
+    }
+  }
+
+  /** A session was attached, to whichever node; told after it can be found here. */
+  attached(to: Attachment): void {
+    if (to.node !== this.#options.node) this.#handWaiting(to)
+    this.#strays.attached(to)
+  }
+
+  /** The machine has jumped: sessions may have been attached elsewhere unseen. */
+  resync(): void {
+    const { machine } = this.#options
+    for (const session of new Set([...this.#waiting.askers(), ...this.#strays.sessions()])) {
+      const to = machine.session(session)?.attachment
+      if (to !== undefined) this.attached(to)
+    }
+  }
+
+  /**
+   * The node is out of reach. If it took its leave, its responders are elsewhere and will answer; otherwise what was sent there may or
+   * may not have been seen.
+   */
   onLost(node: string): void {
-    for (const [asker, request] of this.#waiting.sentTo(node)) {
-      this.#finish(asker, request, null, 'Connection', `node ${node}, where the responder was, cannot be reached`)
+    const hasLeft = this.#parting.stageOf(node) > 0
+    this.#parting.lost(node)
+    for (const [asker, request, waiting] of this.#waiting.sentTo(node)) {
+      const responder = this.#options.machine.session(waiting.responder)
+      if (hasLeft && responder !== undefined) waiting.node = responder.attachment?.node ?? ''
+      else {
+        const problem = `node ${node}, where the responder was, cannot be reached`
+        this.#finish({ asker, request, nonce: 0, message: null, code: 'Connection', error: problem })
+      }
     }
   }
 
@@ -121,120 +185,213 @@ export class Volatile {
   /** Picks a responder and sends; false when this replica knows of none. */
   #tryResponder(asker: number, request: number, waiting: Waiting): boolean {
     const { machine, node } = this.#options
-    const responders = machine.listeners(waiting.topic)
+    const responders = this.#within(machine.listeners(waiting.topic))
     const { message } = waiting
     if (responders.length === 0 || message === undefined) return false
     const { to }: Listener = responders[this.#picks++ % responders.length]!
     waiting.node = to.node
+    waiting.responder = to.session
     waiting.attempts++
     waiting.nonce = this.#nonces.next()
     if (waiting.attempts === ATTEMPTS_MAX) this.#waiting.forgetMessage(asker, waiting)
-    const sent = { asker, request, nonce: waiting.nonce, responder: to.session, topic: waiting.topic, message }
+    const { nonce, topic } = waiting
+    const sent = { asker, request, nonce, responder: to.session, epoch: to.epoch, origin: '', topic, message }
     if (to.node === node) this.#handOver(node, sent)
-    else gather(this.#requestsOut, to.node, sent)
-    this.#schedule()
+    else this.#gather(this.#requestsOut, to.node, sent)
     return true
   }
 
+  /** Those that can be reached: a node that takes its leave is asked no more. Its responders are elsewhere, as this replica will know. */
+  #within(responders: readonly Listener[]): readonly Listener[] {
+    if (!this.#parting.isAnyone) return responders
+    return responders.filter(({ to }) => this.#parting.stageOf(to.node) === 0)
+  }
+
   #lookAgain(asker: number, request: number, waiting: Waiting): void {
-    const noOne = () => this.#finish(asker, request, null, 'NoResponders', `nobody responds to '${waiting.topic}'`)
+    const error = `nobody responds to '${waiting.topic}'`
     this.#options.barrier().then(
       () => {
-        if (this.#waiting.get(asker, request) !== waiting) return
-        if (!this.#tryResponder(asker, request, waiting)) noOne()
+        if (this.#waiting.get(asker, request) !== waiting || this.#tryResponder(asker, request, waiting)) return
+        this.#finish({ asker, request, nonce: 0, message: null, code: 'NoResponders', error })
       },
       // Without a quorum nobody can tell whether someone responds: the asker's own deadline decides.
       () => {},
     )
   }
 
-  /** Gives a request to its responder if that is attached here. */
-  #handOver(from: string, { asker, request, nonce, responder, topic, message }: VolatileRequest): void {
+  /** Gives a request to its responder if that is attached here. Until then none has seen it. */
+  #handOver(origin: string, request: VolatileRequest): void {
+    const { asker, nonce, responder, epoch, topic, message } = request
+    const { clock, machine, node } = this.#options
     const session = this.#options.session(responder)
-    if (session === undefined || session.congested) {
-      this.#reply(from, { asker, request, nonce, message: null, unseen: true })
+    if (session?.takesRequests) {
+      session.requested([writeToken({ node: origin, asker, request: request.request, nonce }), topic, message])
       return
     }
-    session.requested([writeToken({ node: from, asker, request, nonce }), topic, message])
+    const refuse = () => this.#reply(origin, { asker, request: request.request, nonce, message: null, unseen: true })
+    const at = machine.session(responder)?.attachment
+    if (machine.appliedIndex < mintedAt(epoch)) {
+      const expiresMs = clock.now() + BEHIND_MS
+      const arrive = () => this.#handOver(origin, request)
+      this.#strays.hold(responder, { bytes: message.length, expiresMs, arrive, expire: refuse })
+    } else if (at !== undefined && at.epoch > epoch && at.node !== node) {
+      this.#gather(this.#requestsOut, at.node, { ...request, origin, epoch: at.epoch })
+    } else refuse()
   }
 
   #reply(node: string, reply: VolatileReply): void {
     if (node === this.#options.node) this.#receive(reply)
-    else {
-      gather(this.#repliesOut, node, reply)
-      this.#schedule()
-    }
+    else this.#gather(this.#repliesOut, node, reply)
   }
 
-  #receive(reply: VolatileReply): void {
+  /** `untilMs`: how long it may wait here to find its way. */
+  #receive(reply: VolatileReply, untilMs = this.#options.clock.now() + BETWEEN_NODES_MS): void {
     const { asker, request } = reply
+    if (reply.checked) return this.#tell(reply, untilMs)
     const waiting = this.#waiting.get(asker, request)
     if (waiting === undefined) {
-      // Whoever sent it on has checked it. Any other reply comes too late, or from someone who was not asked.
-      if (reply.forwarded) this.#tell(asker, request, reply.message, reply.code, reply.error)
+      // The asker has moved on; or this node has only just begun a new life, and will find out that it has.
+      if (!this.#follow(reply) && !this.#options.ready()) this.#hold(reply, untilMs)
       return
     }
+    // It comes too late, or from someone who was not asked.
     if (reply.nonce !== waiting.nonce) return
-    if (reply.unseen) {
-      const again = waiting.attempts < ATTEMPTS_MAX && this.#tryResponder(asker, request, waiting)
-      if (!again) this.#finish(asker, request, null, 'NoResponders', `the responders to '${waiting.topic}' are gone`)
+    if (!reply.unseen) return this.#finish(reply)
+    if (waiting.attempts < ATTEMPTS_MAX) return this.#lookAgain(asker, request, waiting)
+    const error = `the responders to '${waiting.topic}' are gone`
+    this.#finish({ ...reply, unseen: false, code: 'NoResponders', error })
+  }
+
+  #finish(reply: VolatileReply): void {
+    this.#waiting.delete(reply.asker, reply.request)
+    this.#tell(reply, this.#options.clock.now() + BETWEEN_NODES_MS)
+  }
+
+  /** A reply that was checked: to its asker, wherever that is. */
+  #tell(reply: VolatileReply, untilMs: number): void {
+    const { asker, request, message, code, error } = reply
+    const session = this.#options.session(asker)
+    if (session?.socket.open) {
+      if (code === undefined) session.replied([request, message])
+      else session.replied([request, null, code, error])
       return
     }
-    this.#finish(asker, request, reply.message, reply.code, reply.error)
-    if (this.#options.session(asker) !== undefined) return
-    // The asker has moved while it waited: its new node is told, once.
-    const to = this.#options.machine.session(asker)?.attachment?.node
-    if (to !== undefined && to !== this.#options.node) this.#reply(to, { ...reply, forwarded: true })
+    const checked = { ...reply, checked: true }
+    if (!this.#follow(checked)) this.#hold(checked, untilMs)
   }
 
-  #finish(asker: number, request: number, message: Uint8Array | null, code?: ErrorCode, error?: string): void {
-    this.#waiting.delete(asker, request)
-    this.#tell(asker, request, message, code, error)
+  /** Sends a reply after its asker, if that is known to have moved on. Nothing goes round: epochs only rise. */
+  #follow(reply: VolatileReply): boolean {
+    const { machine, node } = this.#options
+    const at = machine.session(reply.asker)?.attachment
+    if (at === undefined || at.node === node || at.epoch <= (reply.epoch ?? 0)) return false
+    this.#gather(this.#repliesOut, at.node, { ...reply, epoch: at.epoch })
+    return true
   }
 
-  #tell(asker: number, request: number, message: Uint8Array | null, code?: ErrorCode, error?: string): void {
-    const session = this.#options.session(asker)
-    if (code === undefined) session?.replied([request, message])
-    else session?.replied([request, null, code, error])
+  /** Its asker is between two nodes, or will be found elsewhere once this node has caught up. */
+  #hold(reply: VolatileReply, untilMs: number): void {
+    this.#strays.hold(reply.asker, {
+      bytes: reply.message?.length ?? 0,
+      expiresMs: untilMs,
+      arrive: ({ node, epoch }) => {
+        if (node === this.#options.node) this.#receive(reply, untilMs)
+        else this.#gather(this.#repliesOut, node, { ...reply, epoch })
+      },
+      expire: () => {},
+    })
   }
 
-  #schedule(): void {
+  /** The session waits there from now on. What cannot be told is still waited for here. */
+  #handWaiting(to: Attachment): void {
+    const nowMs = this.#options.clock.now()
+    const notes: Extract<VolatileNote, { type: 'waits' }>[] = []
+    for (const [request, waiting] of this.#waiting.of(to.session)) {
+      const { topic, nonce, attempts, responder, node, message = null, expiresMs } = waiting
+      const remainingMs = Math.max(0, expiresMs - nowMs)
+      notes.push({
+        type: 'waits',
+        asker: to.session,
+        request,
+        nonce,
+        topic,
+        message,
+        remainingMs,
+        attempts,
+        responder,
+        node,
+      })
+    }
+    for (const rows of inFrames(notes, requestBytes)) {
+      if (!this.#options.sendNotes(to.node, rows)) return
+      for (const { request } of rows) this.#waiting.delete(to.session, request)
+    }
+  }
+
+  #takeOver(note: Extract<VolatileNote, { type: 'waits' }>): void {
+    const { asker, request, nonce, topic, message, remainingMs, attempts, responder, node } = note
+    const waiting = new Waiting(topic, message ?? undefined, this.#options.clock.now() + remainingMs)
+    Object.assign(waiting, { nonce, attempts, responder, node })
+    if (!this.#waiting.add(asker, request, waiting)) {
+      const error = 'too many requests wait at the node that the asker has moved to'
+      this.#finish({ asker, request, nonce, message: null, code: 'Connection', error })
+    } else if (attempts === 0) this.#lookAgain(asker, request, waiting)
+  }
+
+  #gather<T>(out: Map<string, T[]>, node: string, item: T): void {
+    const items = out.get(node)
+    if (items === undefined) out.set(node, [item])
+    else items.push(item)
     if (this.#scheduled) return
     this.#scheduled = true
-    process.nextTick(() => {
-      this.#scheduled = false
-      const requestsOut = this.#requestsOut
-      const repliesOut = this.#repliesOut
-      this.#requestsOut = new Map()
-      this.#repliesOut = new Map()
-      for (const [node, requests] of requestsOut) this.#sendRequests(node, requests)
-      // Replies that find no way are lost, as volatile messages may be: the asker's deadline tells.
-      for (const [node, replies] of repliesOut) {
-        for (const rows of inFrames(replies, replyBytes)) this.#options.sendReplies(node, rows)
-      }
-    })
+    process.nextTick(() => this.#flush())
+  }
+
+  #flush(): void {
+    this.#scheduled = false
+    const requestsOut = this.#requestsOut
+    const repliesOut = this.#repliesOut
+    this.#requestsOut = new Map()
+    this.#repliesOut = new Map()
+    for (const [node, requests] of requestsOut) this.#sendRequests(node, requests)
+    for (const [node, replies] of repliesOut) this.#sendReplies(node, replies)
   }
 
   #sendRequests(node: string, requests: readonly VolatileRequest[]): void {
     for (const rows of inFrames(requests, requestBytes)) {
       if (this.#options.sendRequests(node, rows)) continue
-      for (const { asker, request, nonce } of rows) {
-        this.#receive({ asker, request, nonce, message: null, unseen: true })
+      for (const { asker, request, nonce, origin } of rows) {
+        this.#reply(origin || this.#options.node, { asker, request, nonce, message: null, unseen: true })
       }
     }
   }
+
+  /** Replies whose asker's node is gone follow the asker; those that find no way are lost, as volatile messages may be. */
+  #sendReplies(node: string, replies: readonly VolatileReply[]): void {
+    const isGone = this.#parting.stageOf(node) === 2
+    for (const rows of inFrames(replies, replyBytes)) {
+      if (!isGone && this.#options.sendReplies(node, rows)) continue
+      for (const reply of rows) {
+        if (reply.epoch === undefined && !this.#followFrom(node, reply)) {
+          this.#hold(reply, this.#options.clock.now() + BETWEEN_NODES_MS)
+        }
+      }
+    }
+  }
+
+  /** To where its asker is now, unless that is the node that cannot be reached. */
+  #followFrom(gone: string, reply: VolatileReply): boolean {
+    const at = this.#options.machine.session(reply.asker)?.attachment
+    if (at === undefined || at.node === gone) return false
+    this.#reply(at.node, { ...reply, epoch: at.epoch })
+    return true
+  }
 }
 
-function requestBytes({ topic, message }: VolatileRequest): number {
-  return ROW_BYTES + topic.length + message.length
+function requestBytes({ topic, message }: { readonly topic: string; readonly message: Uint8Array | null }): number {
+  return ROW_BYTES + topic.length + (message?.length ?? 0)
 }
 
 function replyBytes({ message, error }: VolatileReply): number {
   return ROW_BYTES + (message?.length ?? 0) + (error?.length ?? 0)
-}
-
-function gather<T>(out: Map<string, T[]>, node: string, item: T): void {
-  const items = out.get(node)
-  if (items === undefined) out.set(node, [item])
-  else items.push(item)
 }

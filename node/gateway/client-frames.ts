@@ -5,7 +5,13 @@
  * Never: whether a name, a size or a time is allowed; who acts on it answers that with a code.
  */
 import { MeshError } from '../../wire/errors.ts'
-import { decodeSessionFrame, type Query, type ReplyItem, type RequestItem } from '../../wire/session-frames.ts'
+import {
+  decodeSessionFrame,
+  type Leave,
+  type Query,
+  type ReplyItem,
+  type RequestItem,
+} from '../../wire/session-frames.ts'
 
 /** Longest kind of question, characters; longer than any there is. */
 const WHAT_CHARS_MAX = 64
@@ -28,6 +34,13 @@ export function readQuery(frame: Uint8Array): Query {
   }
   // What is not one of the questions gets a coded answer: a later protocol may know more of them.
   return { id, what: what as Query['what'], name: name ?? '', consistent: consistent === true }
+}
+
+/** Throws MeshError `Protocol`. */
+export function readLeave(frame: Uint8Array): Leave {
+  const leave = readValue(frame)
+  if (typeof leave !== 'object' || leave === null) throw new MeshError('Protocol', 'a leave that is no map')
+  return { ends: (leave as Partial<Leave>).ends === true }
 }
 
 /** Throws MeshError `Protocol`. */

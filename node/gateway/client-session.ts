@@ -13,17 +13,19 @@ import {
   encodeConfirmFrame,
   encodeSessionFrame,
   heartbeatFrame,
+  partedFrame,
   type Query,
   type RepliedItem,
   type ReplyItem,
   type RequestedItem,
   type RequestItem,
+  type Resumed,
 } from '../../wire/session-frames.ts'
 import type { Bodies } from '../bodies.ts'
 import type { Attachment, Effect } from '../queue/index.ts'
 import type { Router } from '../router.ts'
 import type { FrameSocket } from '../socket.ts'
-import { readQuery, readReplies, readRequests } from './client-frames.ts'
+import { readLeave, readQuery, readReplies, readRequests } from './client-frames.ts'
 import { DeliveryPump } from './delivery-pump.ts'
 import { QueryTurns } from './query-turns.ts'
 
@@ -37,6 +39,8 @@ export interface SessionHandlers {
   onRequests(session: ClientSession, items: readonly RequestItem[]): void
   onReplies(session: ClientSession, items: readonly ReplyItem[]): void
   onQuery(session: ClientSession, query: Query): void
+  /** They were to be handed to the client, but its socket is closed. */
+  onUnseen(items: readonly RequestedItem[]): void
 }
 
 export interface SessionOptions {
@@ -60,6 +64,8 @@ export class ClientSession {
   #requested: RequestedItem[] = []
   #replied: RepliedItem[] = []
   #scheduled = false
+  /** The client has nowhere to go when this node stops, and takes no more requests. */
+  #isLeaving = false
 
   constructor(attachment: Attachment, lastSequence: number, socket: FrameSocket, options: SessionOptions) {
     this.attachment = attachment
@@ -83,6 +89,10 @@ export class ClientSession {
         return this.#options.handlers.onReplies(this, readReplies(frame))
       case FrameKind.query:
         return this.#options.handlers.onQuery(this, readQuery(frame))
+      case FrameKind.leave:
+        this.#isLeaving ||= readLeave(frame).ends
+        // All that came before was taken in when it came.
+        return this.send(partedFrame)
       case FrameKind.heartbeat:
         return
       default:
@@ -134,6 +144,13 @@ export class ClientSession {
     }
   }
 
+  /** The machine has jumped: where this session stands in it. Its open deliveries follow, all of them. */
+  resumed(notice: Resumed): void {
+    this.#confirmUpTo = 0
+    this.#pump.clear()
+    this.send(encodeSessionFrame(FrameKind.resumed, notice))
+  }
+
   /** A request for this session's responder; those of one turn travel together. */
   requested(item: RequestedItem): void {
     this.#requested.push(item)
@@ -159,6 +176,21 @@ export class ClientSession {
     if (this.socket.open && this.socket.bufferedBytes > bytesMax) {
       this.socket.fail(new MeshError('Overloaded', `the client left more than ${bytesMax} bytes unread`))
     } else this.socket.send(frame)
+  }
+
+  /** Whether a request can be handed to this client now. */
+  get takesRequests(): boolean {
+    return this.socket.open && !this.#isLeaving && !this.congested
+  }
+
+  /** The node is about to stop. */
+  goodbye(graceMs: number): void {
+    this.send(encodeSessionFrame(FrameKind.goodbye, { graceMs }))
+  }
+
+  /** What this turn has for the client leaves now: its socket is about to be closed. */
+  flush(): void {
+    this.#flush()
   }
 
   heartbeat(): void {
@@ -188,6 +220,7 @@ export class ClientSession {
     this.#requested = []
     this.#replied = []
     if (confirmUpTo > 0) this.send(encodeConfirmFrame(this.#options.group, confirmUpTo))
+    if (requested.length > 0 && !this.socket.open) this.#options.handlers.onUnseen(requested)
     for (const rows of inFrames(requested, requestedBytes)) this.send(encodeSessionFrame(FrameKind.requested, rows))
     for (const rows of inFrames(replied, repliedBytes)) this.send(encodeSessionFrame(FrameKind.replied, rows))
   }

@@ -11,7 +11,7 @@ import { FrameKind, PROTOCOL_VERSION } from '../../wire/frame.ts'
 import { encodeSessionFrame, type Hello } from '../../wire/session-frames.ts'
 import { every } from '../clock.ts'
 import type { NodeConfig } from '../config.ts'
-import type { Boot, Effect } from '../queue/index.ts'
+import type { Attachment, Boot, Effect } from '../queue/index.ts'
 import { encodeNodeCommand } from '../queue/index.ts'
 import type { Router } from '../router.ts'
 import type { FrameSocket } from '../socket.ts'
@@ -35,6 +35,12 @@ export class Gateway {
   readonly #sockets = new Set<FrameSocket>()
   readonly #sessions = new Map<number, ClientSession>()
   readonly #greetings = new Map<number, Greeting>()
+  /** Detaches that the log does not have yet, by key. */
+  readonly #detaching = new Map<string, Attachment>()
+  /** Attached here according to a machine that jumped, without a socket; a greeting may still turn out to be theirs. */
+  #unclaimed: { readonly upToNonce: number; readonly attachments: readonly Attachment[] } | undefined
+  /** Set while the node takes leave of its clients. */
+  #leaving: { readonly untilMs: number; readonly done: () => void } | undefined
   readonly #endHeartbeats: () => void
   #nonces = 0
   #full = false
@@ -77,6 +83,8 @@ export class Gateway {
     socket.receive = (frame) => {
       const hello = readHello(frame, config.tokens)
       cancelTimer()
+      // It may have opened before the node began to take leave.
+      if (this.#closed !== undefined) return fault(socket, this.#closed.code, this.#closed.message)
       socket.watch(3 * config.clientHeartbeatMs)
       socket.receive = () => {
         throw new MeshError('Protocol', 'nothing may follow hello before welcome')
@@ -96,6 +104,26 @@ export class Gateway {
   shut(code: ErrorCode, message: string): void {
     this.#closed = { code, message }
     for (const socket of this.#sockets) fault(socket, code, message)
+  }
+
+  /**
+   * Asks all clients to go elsewhere while their sockets still serve, and lets no new ones in. Resolves when nobody is attached here
+   * any more, as far as the log knows, at the latest after `graceMs`. `shut` is to follow.
+   */
+  drain(graceMs: number): Promise<void> {
+    const { clock } = this.#options
+    this.#closed = { code: 'Draining', message: 'the node is about to stop' }
+    return new Promise((resolve) => {
+      const cancel = clock.setTimer(graceMs, () => this.#leaving?.done())
+      const done = () => {
+        cancel()
+        this.#leaving = undefined
+        resolve()
+      }
+      this.#leaving = { untilMs: clock.now() + graceMs, done }
+      for (const session of this.#sessions.values()) session.goodbye(graceMs)
+      this.#lookForRest()
+    })
   }
 
   /** After `shut`: resolves when every socket is closed, in an orderly way or, after a moment, at once. */
@@ -125,6 +153,9 @@ export class Gateway {
       case 'detached':
         if (this.#isOwn(effect.to)) this.#detached(effect)
         return
+      case 'resumed':
+        if (this.#isOwn(effect.to)) this.#resumed(effect)
+        return
       default: {
         const session = this.#sessions.get(effect.to.session)
         if (session?.attachment.epoch !== effect.to.epoch) return
@@ -134,6 +165,32 @@ export class Gateway {
         } else session.perform(effect)
       }
     }
+  }
+
+  /**
+   * The machine has jumped to a later state, and these effects say where the sessions attached to this boot stand in it
+   * (`Machine.resume`). All others are attached here no more.
+   */
+  resync(effects: Iterable<Effect>): void {
+    const all = [...effects]
+    const epochs = new Map<number, number>()
+    const unclaimed: Attachment[] = []
+    for (const effect of all) {
+      if (effect.type !== 'resumed') continue
+      const { to } = effect
+      epochs.set(to.session, to.epoch)
+      if (!this.#sessions.has(to.session)) unclaimed.push(to)
+    }
+    for (const [session, { attachment }] of this.#sessions) {
+      if (epochs.get(session) !== attachment.epoch)
+        this.#detached({ type: 'detached', to: attachment, reason: 'moved' })
+    }
+    for (const to of this.#detaching.values()) {
+      if (epochs.get(to.session) !== to.epoch) this.#detached({ type: 'detached', to, reason: 'moved' })
+    }
+    this.#unclaimed = { upToNonce: this.#nonces, attachments: unclaimed }
+    for (const effect of all) this.perform(effect)
+    this.#lookForRest()
   }
 
   #isOwn({ node, bootId }: { readonly node: string; readonly bootId: number }): boolean {
@@ -148,6 +205,7 @@ export class Gateway {
     greeting.socket.onClose(() => {
       // Still waiting: the command may take effect all the same; `#attached` then finds no greeting and detaches.
       if (this.#greetings.delete(nonce)) router.done(`nonce ${nonce}`)
+      this.#lookForRest()
     })
     const { sessionLeaseMs: leaseMs, detachGraceMs } = config
     router.submitCommand(
@@ -166,19 +224,19 @@ export class Gateway {
     this.#greetings.delete(effect.nonce)
     const current = this.#sessions.get(session)
     if (current?.attachment.epoch === epoch) return
-    if (greeting === undefined) return this.#detach(session, epoch)
+    if (greeting === undefined) return this.#detach(effect.to)
     const { socket } = greeting
     const client = new ClientSession(effect.to, effect.lastSequence, socket, {
       ...this.#options,
       bufferBytesMax: config.clientBufferBytesMax,
     })
-    if (current !== undefined) fault(current.socket, 'Connection', 'the session moved to another connection')
+    if (current !== undefined) dismiss(current, 'the session moved to another connection')
     this.#sessions.set(session, client)
     router.open(session, epoch)
     socket.receive = (frame) => client.receive(frame)
     socket.onClose(() => {
       // Not when the machine has detached it before: such a command would have no effect to wait for.
-      if (this.#sessions.get(session) === client) this.#detach(session, epoch)
+      if (this.#sessions.get(session) === client) this.#detach(effect.to)
     })
     if (this.#full) socket.pause()
     socket.send(
@@ -193,6 +251,7 @@ export class Gateway {
         heartbeatMs: config.clientHeartbeatMs,
       }),
     )
+    if (this.#leaving !== undefined) client.goodbye(Math.max(0, this.#leaving.untilMs - this.#options.clock.now()))
   }
 
   #refused(nonce: number, code: ErrorCode, message: string): void {
@@ -202,22 +261,42 @@ export class Gateway {
   }
 
   /** Asks the machine to detach a session that has no socket here (any more). */
-  #detach(session: number, epoch: number): void {
+  #detach(to: Attachment): void {
     const { group, router } = this.#options
+    const { session, epoch } = to
     if (this.#sessions.get(session)?.attachment.epoch === epoch) this.#sessions.delete(session)
-    router.submitCommand(detachKey(session, epoch), encodeNodeCommand(group, { type: 'detach', session, epoch }))
+    this.#detaching.set(detachKey(to), to)
+    router.submitCommand(detachKey(to), encodeNodeCommand(group, { type: 'detach', session, epoch }))
   }
 
   #detached(effect: Extract<Effect, { type: 'detached' }>): void {
     const { session, epoch } = effect.to
-    this.#options.router.done(detachKey(session, epoch))
+    this.#detaching.delete(detachKey(effect.to))
+    this.#options.router.done(detachKey(effect.to))
     const current = this.#sessions.get(session)
-    if (current !== undefined && current.attachment.epoch !== epoch) return
-    this.#options.router.close(session)
-    if (current === undefined) return
-    this.#sessions.delete(session)
-    if (effect.reason === 'closed') current.socket.close(1000, 'session closed')
-    else fault(current.socket, 'Connection', `the session was detached: ${effect.reason}`)
+    if (current === undefined || current.attachment.epoch === epoch) {
+      this.#options.router.close(session)
+      this.#sessions.delete(session)
+      if (effect.reason === 'closed') current?.socket.close(1000, 'session closed')
+      else if (current !== undefined) dismiss(current, `the session was detached: ${effect.reason}`)
+    }
+    this.#lookForRest()
+  }
+
+  #resumed({ to, lastSequence, outcomes, consumers }: Extract<Effect, { type: 'resumed' }>): void {
+    const session = this.#sessions.get(to.session)
+    if (session?.attachment.epoch === to.epoch) session.resumed({ lastSequence, outcomes, consumers })
+  }
+
+  /** Something has ended: whoever waits for that goes on. */
+  #lookForRest(): void {
+    const [oldestNonce = Number.POSITIVE_INFINITY] = this.#greetings.keys()
+    if (this.#unclaimed !== undefined && oldestNonce > this.#unclaimed.upToNonce) {
+      const { attachments } = this.#unclaimed
+      this.#unclaimed = undefined
+      for (const to of attachments) if (!this.#sessions.has(to.session)) this.#detach(to)
+    }
+    if (this.#sessions.size + this.#greetings.size + this.#detaching.size === 0) this.#leaving?.done()
   }
 
   #heartbeat(): void {
@@ -225,8 +304,14 @@ export class Gateway {
   }
 }
 
-function detachKey(session: number, epoch: number): string {
+function detachKey({ session, epoch }: Attachment): string {
   return `detach ${session} ${epoch}`
+}
+
+/** A session is not this socket's any more: what there is for the client still leaves. */
+function dismiss(session: ClientSession, message: string): void {
+  session.flush()
+  fault(session.socket, 'Connection', message)
 }
 
 /** Says why, then closes: after this nothing from the socket is heard. */

@@ -16,12 +16,14 @@ export class Waiting {
   readonly expiresMs: number
   /** The node that the request went to; '' while none was picked. */
   node = ''
+  /** The session that it went to; 0 while none was picked. */
+  responder = 0
   attempts = 0
   /** Known to the responder of the current attempt alone: a reply without it is none. */
   nonce = 0
   #message: Uint8Array | undefined
 
-  constructor(topic: string, message: Uint8Array, expiresMs: number) {
+  constructor(topic: string, message: Uint8Array | undefined, expiresMs: number) {
     this.topic = topic
     this.expiresMs = expiresMs
     this.#message = message
@@ -51,6 +53,8 @@ interface Asker {
   readonly requests: Map<number, Waiting>
   bytes: number
 }
+
+const none: ReadonlyMap<number, Waiting> = new Map()
 
 export class WaitingRequests {
   /** By session, then by the asker's request number. */
@@ -105,13 +109,23 @@ export class WaitingRequests {
     }
   }
 
-  /** Asker and request of all that went to this node. */
-  sentTo(node: string): [asker: number, request: number][] {
-    const found: [number, number][] = []
+  /** All that went to this node. */
+  sentTo(node: string): [asker: number, request: number, waiting: Waiting][] {
+    const found: [number, number, Waiting][] = []
     for (const [asker, { requests }] of this.#askers) {
-      for (const [request, waiting] of requests) if (waiting.node === node) found.push([asker, request])
+      for (const [request, waiting] of requests) if (waiting.node === node) found.push([asker, request, waiting])
     }
     return found
+  }
+
+  /** Sessions that wait, or have lately waited. */
+  askers(): Iterable<number> {
+    return this.#askers.keys()
+  }
+
+  /** All that one session waits for. */
+  of(asker: number): ReadonlyMap<number, Waiting> {
+    return this.#askers.get(asker)?.requests ?? none
   }
 
   #charge(asker: number, bytes: number): Asker {

@@ -5,7 +5,7 @@
  */
 import type { Message } from '../../raft/index.ts'
 import type { FetchRequest, FetchResponse } from './fetch-codec.ts'
-import type { VolatileReply, VolatileRequest } from './volatile-codec.ts'
+import type { VolatileNote, VolatileReply, VolatileRequest } from './volatile-codec.ts'
 
 export interface MeshPort {
   start(): void
@@ -23,6 +23,7 @@ export interface MeshPort {
   /** False: there is no way to the node. */
   sendRequests(to: string, requests: readonly VolatileRequest[]): boolean
   sendReplies(to: string, replies: readonly VolatileReply[]): boolean
+  sendNotes(to: string, notes: readonly VolatileNote[]): boolean
   /** False: there is no way to the node, or too much is on the way. So with the next. */
   sendFetchRequest(to: string, request: FetchRequest): boolean
   sendFetchResponse(to: string, response: FetchResponse): boolean
@@ -33,6 +34,7 @@ export interface MeshHandlers {
   onForward(from: string, frame: Uint8Array): void
   onRequests(from: string, requests: VolatileRequest[]): void
   onReplies(from: string, replies: VolatileReply[]): void
+  onNotes(from: string, notes: VolatileNote[]): void
   onFetchRequest(from: string, request: FetchRequest): void
   onFetchResponse(from: string, response: FetchResponse): void
   /** The path of bulk to this peer is new: what was sent on the former one may be lost. */

@@ -27,10 +27,13 @@ import type { MeshHandlers, MeshPort } from './mesh-port.ts'
 import { ParcelKind, readParcels } from './parcel.ts'
 import { readRaftMessage, writeRaftMessage } from './raft-codec.ts'
 import {
+  decodeNotes,
   decodeReplies,
   decodeRequests,
+  encodeNotes,
   encodeReplies,
   encodeRequests,
+  type VolatileNote,
   type VolatileReply,
   type VolatileRequest,
 } from './volatile-codec.ts'
@@ -132,6 +135,10 @@ export class Mesh implements MeshPort {
     return this.#sendBulk(to, ParcelKind.volatileReplies, encodeReplies(replies))
   }
 
+  sendNotes(to: string, notes: readonly VolatileNote[]): boolean {
+    return this.#sendBulk(to, ParcelKind.volatileNotes, encodeNotes(notes))
+  }
+
   sendFetchRequest(to: string, request: FetchRequest): boolean {
     return this.#sendBulk(to, ParcelKind.fetchRequest, encodeFetchRequest(request))
   }
@@ -206,6 +213,8 @@ export class Mesh implements MeshPort {
           return this.#handlers.onRequests(peer.node, decodeRequests(parcel.payload))
         case ParcelKind.volatileReplies:
           return this.#handlers.onReplies(peer.node, decodeReplies(parcel.payload))
+        case ParcelKind.volatileNotes:
+          return this.#handlers.onNotes(peer.node, decodeNotes(parcel.payload))
         case ParcelKind.fetchRequest:
           return this.#handlers.onFetchRequest(peer.node, decodeFetchRequest(parcel.payload))
         case ParcelKind.fetchResponse:

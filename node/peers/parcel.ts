@@ -29,6 +29,8 @@ export const ParcelKind = {
   forward: 16,
   volatileRequests: 17,
   volatileReplies: 18,
+  /** About those: who waits now, who is about to stop. */
+  volatileNotes: 19,
 } as const
 
 export interface Parcel {

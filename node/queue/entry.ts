@@ -85,6 +85,11 @@ export function mintId(index: number, frame: number): number {
   return index * limits.entryFramesMax + frame
 }
 
+/** The index of the entry that minted an id. */
+export function mintedAt(id: number): number {
+  return Math.floor(id / limits.entryFramesMax)
+}
+
 /** A message's place in its entry, as one u32: frame number and number in the frame. */
 export function messagePosition(frame: number, message: number): number {
   return frame * 2 ** 20 + message

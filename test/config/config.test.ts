@@ -37,6 +37,7 @@ describe('parseNodeOptions', () => {
       sessionLeaseMs: 60_000,
       detachGraceMs: 1_000,
       clientHeartbeatMs: 5_000,
+      drainMs: 5_000,
       leaderlessCloseMs: 5_000,
       handshakeTimeoutMs: 5_000,
       connectionsMax: 10_000,

@@ -50,7 +50,7 @@ export class FakeSocket implements FrameSocket {
   watch(): void {}
 }
 
-const silent: SessionHandlers = { onRequests: () => {}, onReplies: () => {}, onQuery: () => {} }
+const silent: SessionHandlers = { onRequests: () => {}, onReplies: () => {}, onQuery: () => {}, onUnseen: () => {} }
 
 export function sessionOn(
   socket: FakeSocket,

@@ -3,13 +3,18 @@ import { describe, expect, it } from 'vitest'
 import { ParcelKind, ParcelWriter, readParcels } from '../../node/peers/parcel.ts'
 import { readRaftMessage, writeRaftMessage } from '../../node/peers/raft-codec.ts'
 import {
+  decodeNotes,
   decodeReplies,
   decodeRequests,
+  encodeNotes,
   encodeReplies,
   encodeRequests,
+  type VolatileNote,
   type VolatileReply,
 } from '../../node/peers/volatile-codec.ts'
+
 import { type Entry, EntryType, type Message } from '../../raft/index.ts'
+import { encode } from '../../wire/msgpack.ts'
 
 const group = { id: 3, incarnation: 7 }
 const ends = { from: 'n1', fromIncarnation: 'a', to: 'n2', toIncarnation: 'b' }
@@ -168,15 +173,48 @@ describe('messages between peers', () => {
 describe('volatile messages between nodes', () => {
   it('come out as they went in', () => {
     const requests = [
-      { asker: 2 ** 45, request: 1, nonce: 2 ** 53 - 1, responder: 7, topic: 'price.quote', message: Uint8Array.of(1) },
-      { asker: 5, request: 2, nonce: 0, responder: 8, topic: 'a', message: new Uint8Array(0) },
+      {
+        asker: 2 ** 45,
+        request: 1,
+        nonce: 2 ** 53 - 1,
+        responder: 7,
+        topic: 'price.quote',
+        message: Uint8Array.of(1),
+        epoch: 9,
+        origin: '',
+      },
+      {
+        asker: 5,
+        request: 2,
+        nonce: 0,
+        responder: 8,
+        topic: 'a',
+        message: new Uint8Array(0),
+        epoch: 2 ** 44,
+        origin: 'n3',
+      },
     ]
     expect(plain(decodeRequests(encodeRequests(requests)))).toEqual(plain(requests))
     const replies: VolatileReply[] = [
-      { asker: 1, request: 2, nonce: 7, message: Uint8Array.of(9), unseen: false, forwarded: true },
-      { asker: 1, request: 3, nonce: 8, message: null, code: 'Remote', error: 'no', unseen: false, forwarded: false },
-      { asker: 1, request: 4, nonce: 9, message: null, unseen: true, forwarded: false },
+      { asker: 1, request: 2, nonce: 7, message: Uint8Array.of(9), unseen: false, checked: true, epoch: 2 ** 44 },
+      { asker: 1, request: 3, nonce: 8, message: null, code: 'Remote', error: 'no', unseen: false, checked: false },
+      { asker: 1, request: 4, nonce: 9, message: null, unseen: true, checked: false },
     ]
     expect(plain(decodeReplies(encodeReplies(replies)))).toEqual(plain(replies))
+    const waits = { type: 'waits', asker: 1, request: 2, nonce: 7, topic: 'a', attempts: 1, responder: 8 } as const
+    const notes: VolatileNote[] = [
+      { ...waits, message: Uint8Array.of(1), remainingMs: 4_999, node: 'n2' },
+      { ...waits, message: null, remainingMs: 0, node: '' },
+      { type: 'parting', stage: 1 },
+      { type: 'partingSeen', stage: 2 },
+    ]
+    expect(plain(decodeNotes(encodeNotes(notes)))).toEqual(plain(notes))
   })
+
+  it.each([[['parting', 3]], [['other', 1]], [['waits', 1, 2, 3, 4, null, 5, 6, 7, 'n1']], ['parting']])(
+    'that make no sense end the link: %j',
+    (row) => {
+      expect(() => decodeNotes(encode([row]))).toThrow(RangeError)
+    },
+  )
 })

@@ -10,7 +10,14 @@ import {
   Waiting,
   WaitingRequests,
 } from '../../node/gateway/waiting-requests.ts'
-import { decodeReplies, decodeRequests, encodeReplies, encodeRequests } from '../../node/peers/volatile-codec.ts'
+import {
+  decodeNotes,
+  decodeReplies,
+  decodeRequests,
+  encodeNotes,
+  encodeReplies,
+  encodeRequests,
+} from '../../node/peers/volatile-codec.ts'
 import { Volatile } from '../../node/volatile.ts'
 import { FrameKind } from '../../wire/frame.ts'
 import { limits } from '../../wire/limits.ts'
@@ -74,6 +81,7 @@ class TwoNodes {
       machine: this.world.machine,
       clock: { ...systemClock, now: () => this.world.timeMs },
       barrier: () => this.barrier(),
+      ready: () => true,
       session: (id) => {
         const known = this.sessions.get(id)
         return known?.node === node ? known.session : undefined
@@ -88,6 +96,10 @@ class TwoNodes {
         const parcel = encodeReplies(replies)
         this.parcels.push(parcel.length)
         this.#nodes.get(to)?.onReplies(decodeReplies(parcel))
+        return this.#nodes.has(to)
+      },
+      sendNotes: (to, notes) => {
+        this.on(to).onNotes(node, decodeNotes(encodeNotes(notes)))
         return true
       },
     })

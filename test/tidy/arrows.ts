@@ -70,7 +70,7 @@ export const areas: readonly Area[] = [
   },
   {
     name: 'gateway',
-    holds: ['node/gateway', 'node/volatile.ts'],
+    holds: ['node/gateway', 'node/volatile.ts', 'node/parting.ts'],
     may: ['raft', 'wire', 'queue', 'basics', 'socket', 'group', 'peers'],
     packages: {
       node: ['node/gateway/client-door.ts', 'node/gateway/hello.ts', 'node/gateway/nonces.ts'],
@@ -81,8 +81,8 @@ export const areas: readonly Area[] = [
   {
     name: 'admin',
     holds: ['node/admin'],
-    may: ['raft', 'wire'],
-    packages: { node: ['node'], 'prom-client': ['node'] },
+    may: ['raft', 'wire', 'group'],
+    packages: { node: ['node'], 'prom-client': ['node'], zod: ['node/admin/cluster.ts'] },
     door: 'node/admin/index.ts',
   },
   {
