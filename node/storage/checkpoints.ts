@@ -38,8 +38,8 @@ export interface CheckpointWriter {
   /** Durable when it resolves; after a pause, so that the log's writes come through. At most 256 KiB. */
   put(chunk: Uint8Array): Promise<void>
   /**
-   * Puts it in force. Resolves with the checkpoint that is in force then: a newer one, if that came first, and this one is
-   * abandoned.
+   * Puts it in force. Resolves with the checkpoint that is in force then, durably: a newer one, if that came first, and this one
+   * is abandoned.
    */
   commit(): Promise<CheckpointInfo>
   /** Deletes what was put. Without effect after a commit. */
@@ -73,8 +73,6 @@ export class Checkpoints {
   /** Keys of a damaged checkpoint, to be deleted when another one takes its place. */
   #remains: readonly string[] = []
   #generation = 0
-  /** One checkpoint is put in force at a time. */
-  #lastSwitch: Promise<unknown> = Promise.resolve()
 
   private constructor(store: Store, clock: PaceClock | undefined) {
     this.#store = store
@@ -105,9 +103,7 @@ export class Checkpoints {
     let chunks = 0
     let bytes = 0
     let isOpen = true
-    const remove = async (): Promise<void> => {
-      if (chunks > 0) await this.#store.write({ deletes: chunkKeys(generation, chunks) })
-    }
+    const remove = (): Promise<void> => this.#store.write({ deletes: chunkKeys(generation, chunks) })
     return {
       put: async (chunk) => {
         const startedAt = this.#clock?.now() ?? 0
@@ -118,12 +114,15 @@ export class Checkpoints {
       },
       commit: async () => {
         isOpen = false
+        const { current } = this
+        if (current !== undefined && current.mark.index >= mark.index) {
+          // Behind the change that puts the newer one in force: that is durable then, too.
+          await remove()
+          return current
+        }
         const info = { mark, chunks, bytes, origin }
-        return this.#inTurn(async () => {
-          if (this.#current !== undefined && this.#current.info.mark.index >= mark.index) await remove()
-          else await this.#switch({ info, generation, pins: 0 })
-          return this.#current!.info
-        })
+        await this.#switch({ info, generation, pins: 0 })
+        return info
       },
       abandon: async () => {
         if (isOpen) await remove()
@@ -215,12 +214,6 @@ export class Checkpoints {
 
   #find(index: LogIndex): Held | undefined {
     return this.#current?.info.mark.index === index ? this.#current : this.#pinned.get(index)
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#lastSwitch.then(work)
-    this.#lastSwitch = turn.catch(() => {})
-    return turn
   }
 
   /** As long as the write took, too: on a slow disk a checkpoint takes half of it at most. */

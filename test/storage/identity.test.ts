@@ -141,6 +141,13 @@ describe('an identity whose record is gone or rotten', () => {
     expect(minted).toBe(1)
   })
 
+  test('is not minted again because the log is gone, too', async () => {
+    await start(incarnation)
+    disk.rot('identity')
+    await expect(start(incarnation, { logExists: false })).rejects.toMatchObject({ code: 'IdentityDamaged' })
+    expect(minted).toBe(1)
+  })
+
   test('is refused when the log belongs to another node', async () => {
     await start(incarnation)
     disk.lose()

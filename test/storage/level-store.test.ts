@@ -92,10 +92,10 @@ describe('a store', () => {
 
   test('finishes what is under way before it closes, and does nothing afterwards', async () => {
     const first = await open()
-    const written = first.write({ puts: [['a', bytes(1)]] })
-    await Promise.all([first.close(), written])
-    await expect(first.write({ puts: [['a', bytes(2)]] })).rejects.toBeInstanceOf(StorageFailedError)
-    expect(await numbersAt(await open(), 'a')).toEqual([1])
+    const written = [1, 2, 3].map((n) => first.write({ puts: [['a', bytes(n)]] }))
+    await Promise.all([first.close(), ...written])
+    await expect(first.write({ puts: [['a', bytes(4)]] })).rejects.toBeInstanceOf(StorageFailedError)
+    expect(await numbersAt(await open(), 'a')).toEqual([3])
   })
 
   test.each([
