@@ -5,17 +5,18 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import path from 'node:path'
-import type { RunResult } from './run.ts'
-import type { Answer, Assignment } from './worker.ts'
+import type { Answer, Assignment } from './serve.ts'
 
-export interface PoolOptions {
+export interface PoolOptions<R> {
   readonly firstSeed: number
   readonly seeds: number
   readonly workers: number
   /** Root of the sources to run; another tree than this one holds planted breaks. */
   readonly root: string
+  /** The file in it that serves seeds. */
+  readonly worker: string
   /** Called for each result, in no order; false ends the whole. */
-  readonly onResult: (result: RunResult) => boolean
+  readonly onResult: (result: R) => boolean
 }
 
 /** Seeds handed out at once: enough to hide the round trip, few enough that no worker idles at the end. */
@@ -24,7 +25,7 @@ const seedsAtOnce = 10
 const silenceMsMax = 60_000
 
 /** Resolves when all seeds have run, or when `onResult` has had enough. Rejects when a worker dies or hangs. */
-export function runPool(options: PoolOptions): Promise<void> {
+export function runPool<R>(options: PoolOptions<R>): Promise<void> {
   const { firstSeed, seeds, workers } = options
   let next = firstSeed
   const end = firstSeed + seeds
@@ -40,9 +41,9 @@ export function runPool(options: PoolOptions): Promise<void> {
   return Promise.all(Array.from({ length: workers }, () => runWorker(options, take, stop))).then(() => {})
 }
 
-function runWorker(options: PoolOptions, take: () => Assignment | undefined, stop: () => void): Promise<void> {
-  const { root, onResult } = options
-  const child = fork(path.join(root, 'test/sim/worker.ts'), { cwd: root, execArgv: ['--import', 'tsx'] })
+function runWorker<R>(options: PoolOptions<R>, take: () => Assignment | undefined, stop: () => void): Promise<void> {
+  const { root, worker, onResult } = options
+  const child = fork(path.join(root, worker), { cwd: root, execArgv: ['--import', 'tsx'] })
   return new Promise<void>((resolve, reject) => {
     let assignment: Assignment | undefined
     let alarm: NodeJS.Timeout | undefined
@@ -67,7 +68,7 @@ function runWorker(options: PoolOptions, take: () => Assignment | undefined, sto
       if (assignment === undefined) end(resolve)
       else child.send(assignment)
     }
-    child.on('message', (answer: Answer) => {
+    child.on('message', (answer: Answer<R>) => {
       watch()
       if ('done' in answer) assign()
       else if (!onResult(answer.result)) {

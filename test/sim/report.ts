@@ -4,7 +4,7 @@
  *
  * Never: runs anything.
  */
-import type { RunCounts, RunResult } from './run.ts'
+import type { Failure, RunCounts } from './run.ts'
 
 /** Least that a thousand seeds must have done. About half of what they do. */
 export const floorsPerThousand: Partial<Record<keyof RunCounts, number>> = {
@@ -21,35 +21,48 @@ export const floorsPerThousand: Partial<Record<keyof RunCounts, number>> = {
   pauses: 2_000,
 }
 
-export class Report {
+/** What of a result a report reads; each simulator has counts of its own. */
+export interface Countable {
+  readonly seed: number
+  readonly counts: object
+  readonly healedMs: number
+  readonly failure: Failure | undefined
+}
+
+export class Report<R extends Countable> {
   runs = 0
   healedMsMax = 0
-  readonly failures: RunResult[] = []
-  readonly #sums = new Map<keyof RunCounts, number>()
+  readonly failures: R[] = []
+  readonly #floors: Partial<Record<keyof R['counts'], number>>
+  readonly #sums = new Map<keyof R['counts'], number>()
 
-  add(result: RunResult): void {
+  constructor(floors: Partial<Record<keyof R['counts'], number>>) {
+    this.#floors = floors
+  }
+
+  add(result: R): void {
     this.runs++
     this.healedMsMax = Math.max(this.healedMsMax, result.healedMs)
     if (result.failure !== undefined) this.failures.push(result)
-    for (const [name, value] of Object.entries(result.counts) as [keyof RunCounts, number][]) {
+    for (const [name, value] of Object.entries(result.counts) as [keyof R['counts'], number][]) {
       this.#sums.set(name, (this.#sums.get(name) ?? 0) + value)
     }
   }
 
   /** The sum over all runs, scaled to a thousand. */
-  perThousand(name: keyof RunCounts): number {
+  perThousand(name: keyof R['counts']): number {
     return ((this.#sums.get(name) ?? 0) * 1000) / Math.max(1, this.runs)
   }
 
   /** Every floor that was missed, as one line each. */
   missedFloors(): string[] {
-    return (Object.entries(floorsPerThousand) as [keyof RunCounts, number][])
+    return (Object.entries(this.#floors) as [keyof R['counts'] & string, number][])
       .filter(([name, floor]) => this.perThousand(name) < floor)
       .map(([name, floor]) => `${name}: ${Math.round(this.perThousand(name))} per 1,000 seeds, the floor is ${floor}`)
   }
 
   lines(seconds: number): string[] {
-    const rows = [...this.#sums.keys()].map((name) => [words(name), this.perThousand(name)] as const)
+    const rows = [...this.#sums.keys()].map((name) => [words(String(name)), this.perThousand(name)] as const)
     const perMinute = (this.runs * 60) / seconds
     return [
       `${this.runs} seeds in ${seconds.toFixed(1)} s (${Math.round(perMinute)} per minute); per 1,000 seeds:`,
@@ -60,18 +73,14 @@ export class Report {
 }
 
 /** What to read when a seed fails, and how to see it again. */
-export function describeFailure({ seed, failure }: RunResult): string {
+export function describeFailure({ seed, failure }: Countable, script = 'sim'): string {
   if (failure === undefined) return `seed ${seed} passes`
   return [
     `seed ${seed} fails: ${failure.message}`,
     'the last steps:',
     ...failure.trace.map((line) => `  ${line}`),
-    `replay: ${replayCommand(seed)}`,
+    `replay: npm run ${script} -- --seed ${seed}`,
   ].join('\n')
-}
-
-export function replayCommand(seed: number): string {
-  return `npm run sim -- --seed ${seed}`
 }
 
 /** messagesDropped → messages dropped */

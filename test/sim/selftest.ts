@@ -9,11 +9,19 @@ import os from 'node:os'
 import path from 'node:path'
 import type { PlantedBreak } from './breaks.ts'
 import { runPool } from './pool.ts'
-import type { Failure } from './run.ts'
+import type { Failure, RunResult } from './run.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
-/** What a worker needs to run. */
-const copied = ['package.json', 'raft', 'wire', 'node/storage', 'test/sim', 'test/support']
+/** Whose seeds run against a break, and what of the sources they need. */
+export interface Prey {
+  readonly worker: string
+  readonly copied: readonly string[]
+}
+
+export const coreSimulator: Prey = {
+  worker: 'test/sim/worker.ts',
+  copied: ['package.json', 'raft', 'wire', 'node/storage', 'test/sim', 'test/support'],
+}
 
 export interface Verdict {
   readonly planted: PlantedBreak
@@ -23,17 +31,18 @@ export interface Verdict {
 }
 
 /** Runs up to `seeds` seeds against the break, until one fails. */
-export async function hunt(planted: PlantedBreak, seeds: number): Promise<Verdict> {
+export async function hunt(planted: PlantedBreak, seeds: number, prey: Prey = coreSimulator): Promise<Verdict> {
   const tree = mkdtempSync(path.join(os.tmpdir(), 'meshmq-break-'))
   const began = performance.now()
   let found: Verdict['found']
   try {
-    plant(planted, tree)
-    await runPool({
+    plant(planted, tree, prey)
+    await runPool<Pick<RunResult, 'seed' | 'failure'>>({
       firstSeed: 1,
       seeds,
       workers: 1,
       root: tree,
+      worker: prey.worker,
       onResult: ({ seed, failure }) => {
         if (failure !== undefined) found = { seed, failure }
         return failure === undefined
@@ -45,7 +54,7 @@ export async function hunt(planted: PlantedBreak, seeds: number): Promise<Verdic
   return { planted, found, seconds: (performance.now() - began) / 1000 }
 }
 
-function plant({ name, edits }: PlantedBreak, tree: string): void {
+function plant({ name, edits }: PlantedBreak, tree: string, { copied }: Prey): void {
   for (const part of copied) cpSync(path.join(root, part), path.join(tree, part), { recursive: true })
   symlinkSync(path.join(root, 'node_modules'), path.join(tree, 'node_modules'))
   for (const { file, find, replace } of edits) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { describeFailure, Report } from './report.ts'
+import { describeFailure, floorsPerThousand, Report } from './report.ts'
 import { type RunResult, runSeed } from './run.ts'
 import { Scheduler } from './scheduler.ts'
 
@@ -9,9 +9,9 @@ const seeds = 60
 
 describe('a simulated cluster', () => {
   it(`keeps Raft's promises and recovers, whatever ${seeds} seeds bring`, { timeout: 180_000 }, async () => {
-    const report = new Report()
+    const report = new Report<RunResult>(floorsPerThousand)
     for (let seed = firstSeed; seed < firstSeed + seeds; seed++) report.add(await runSeed(seed))
-    expect(report.failures.map(describeFailure)).toEqual([])
+    expect(report.failures.map((result) => describeFailure(result))).toEqual([])
     // The floors proper hold for a thousand seeds; of sixty it is asked that something happened.
     for (const name of ['elections', 'acknowledged', 'crashes', 'entriesLost', 'messagesDropped'] as const) {
       expect(report.perThousand(name), name).toBeGreaterThan(300)
@@ -100,7 +100,7 @@ describe('the report', () => {
   })
 
   it('names every floor that was missed, and no other', () => {
-    const report = new Report()
+    const report = new Report<RunResult>(floorsPerThousand)
     report.add(result)
     expect(report.missedFloors()).toEqual([
       'elections: 1000 per 1,000 seeds, the floor is 3000',

@@ -1,0 +1,150 @@
+/**
+ * What the simulators' command lines have in common.
+ *
+ *     --seeds N      how many seeds (100)       --seed S      the first, or the only one
+ *     --workers W    processes (one per core)   --floors      fail when too little happened
+ *     --selftest     hunt the planted breaks    --only TEXT   those whose names hold it
+ *     --trace        with one seed: print every step
+ *
+ * Exit code 0: all passed; 1: a seed failed, a floor was missed or a break went unnoticed; 2: wrong usage.
+ */
+import os from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+import { parseArgs } from 'node:util'
+import type { PlantedBreak } from './breaks.ts'
+import { runPool } from './pool.ts'
+import { type Countable, describeFailure, Report } from './report.ts'
+import { hunt, type Prey, type Verdict } from './selftest.ts'
+
+const failuresShownMax = 3
+
+/** One of the simulators. */
+export interface Simulator<R extends Countable & { readonly traceHash: string }> {
+  /** Under which npm runs it. */
+  readonly script: string
+  readonly runSeed: (seed: number, options?: { readonly print?: (line: string) => void }) => Promise<R>
+  readonly floors: Partial<Record<keyof R['counts'], number>>
+  readonly prey: Prey
+  readonly breaks: readonly PlantedBreak[]
+  /** Seeds that may pass before a break counts as unnoticed. */
+  readonly selftestSeeds: number
+}
+
+interface Settings {
+  readonly firstSeed: number
+  readonly seeds: number
+  readonly workers: number
+  readonly floors: boolean
+  readonly trace: boolean
+}
+
+/** Does what the arguments of this process say, and sets its exit code. */
+export function runCommandLine<R extends Countable & { readonly traceHash: string }>(simulator: Simulator<R>): void {
+  new CommandLine(simulator).run().then(
+    (code) => {
+      process.exitCode = code
+    },
+    (error: unknown) => {
+      console.error(error instanceof TypeError ? error.message : error)
+      process.exitCode = error instanceof TypeError ? 2 : 1
+    },
+  )
+}
+
+class CommandLine<R extends Countable & { readonly traceHash: string }> {
+  readonly #simulator: Simulator<R>
+
+  constructor(simulator: Simulator<R>) {
+    this.#simulator = simulator
+  }
+
+  async run(): Promise<number> {
+    const { values } = parseArgs({
+      options: {
+        seeds: { type: 'string' },
+        seed: { type: 'string' },
+        workers: { type: 'string' },
+        floors: { type: 'boolean', default: false },
+        selftest: { type: 'boolean', default: false },
+        only: { type: 'string' },
+        trace: { type: 'boolean', default: false },
+      },
+    })
+    const workers = count('workers', values.workers) ?? os.availableParallelism()
+    if (values.selftest) return this.#selftest(workers, values.only)
+    const firstSeed = count('seed', values.seed)
+    const seeds = count('seeds', values.seeds) ?? (firstSeed === undefined ? 100 : 1)
+    const settings = { firstSeed: firstSeed ?? 1, seeds, workers, floors: values.floors, trace: values.trace }
+    return seeds === 1 ? this.#simulateOne(settings) : this.#simulateMany(settings)
+  }
+
+  async #simulateOne({ firstSeed, trace }: Settings): Promise<number> {
+    const began = performance.now()
+    const { floors, runSeed, script } = this.#simulator
+    const result = await runSeed(firstSeed, trace ? { print: (line) => console.log(line) } : {})
+    const report = new Report<R>(floors)
+    report.add(result)
+    console.log(describeFailure(result, script))
+    console.log(report.lines((performance.now() - began) / 1000).join('\n'))
+    console.log(`trace hash ${result.traceHash}`)
+    return result.failure === undefined ? 0 : 1
+  }
+
+  async #simulateMany({ firstSeed, seeds, workers, floors }: Settings): Promise<number> {
+    const began = performance.now()
+    const { floors: least, prey, script } = this.#simulator
+    const report = new Report<R>(least)
+    await runPool<R>({
+      firstSeed,
+      seeds,
+      workers,
+      root: path.resolve(import.meta.dirname, '../..'),
+      worker: prey.worker,
+      onResult: (result) => {
+        report.add(result)
+        if (result.failure !== undefined && report.failures.length <= failuresShownMax)
+          console.log(describeFailure(result, script))
+        return true
+      },
+    })
+    console.log(report.lines((performance.now() - began) / 1000).join('\n'))
+    const missed = floors ? report.missedFloors() : []
+    for (const line of missed) console.log(`too little happened: ${line}`)
+    const { failures } = report
+    if (failures.length > 0) console.log(`failed seeds: ${failures.map(({ seed }) => seed).join(' ')}`)
+    return failures.length === 0 && missed.length === 0 ? 0 : 1
+  }
+
+  /** Hunts all planted breaks, `workers` at a time. */
+  async #selftest(workers: number, only: string | undefined): Promise<number> {
+    const { breaks, prey, selftestSeeds } = this.#simulator
+    const waiting = breaks.filter(({ name }) => only === undefined || name.includes(only))
+    let unnoticed = 0
+    const huntNext = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        const verdict = await hunt(next, selftestSeeds, prey)
+        if (verdict.found === undefined) unnoticed++
+        console.log(describeVerdict(verdict, selftestSeeds))
+      }
+    }
+    const total = waiting.length
+    await Promise.all(Array.from({ length: workers }, huntNext))
+    console.log(`${total - unnoticed} of ${total} planted breaks found`)
+    return unnoticed === 0 ? 0 : 1
+  }
+}
+
+function count(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new TypeError(`--${name} takes a whole number from 1 on, not '${text}'`)
+  return value
+}
+
+function describeVerdict({ planted, found, seconds }: Verdict, seeds: number): string {
+  const time = `${seconds.toFixed(1).padStart(5)} s`
+  if (found === undefined) return `NOT FOUND    ${time}  ${planted.name}: ${seeds} seeds passed`
+  return `found ${String(found.seed).padStart(5)}  ${time}  ${planted.name}: ${found.failure.invariant}`
+}

@@ -1,0 +1,291 @@
+/**
+ * What the clients of a run do: publish, consume, listen, ask, answer, administer. Each actor is a role that one process after the
+ * other plays.
+ *
+ * Never: a wait for real time; an actor lives on its client's clock.
+ */
+import { type Client, type ConnectOptions, MeshError, type Message } from '../../client/index.ts'
+import { Violation } from '../sim/violation.ts'
+import type { Random } from '../support/random.ts'
+import type { SimulatedClient } from './client.ts'
+import type { Ledger, Value } from './ledger.ts'
+import type { Pending } from './pending.ts'
+import { topics, type Work } from './swarm.ts'
+
+/** What all actors of a run share. */
+export interface Scene {
+  readonly work: Work
+  readonly servers: readonly string[]
+  readonly ledger: Ledger
+  readonly pending: Pending
+  /** Publishers publish, requesters ask. */
+  isBusy: boolean
+  /** Consumers settle everything at once. */
+  isCalm: boolean
+  /** Runs what follows upon a promise; what it throws ends the run. */
+  readonly guard: (action: () => void) => void
+}
+
+export const requestTimeoutMs = 2_000
+const connectTimeoutMs = 10_000
+
+/** One process in its role. */
+export abstract class Actor {
+  readonly process: SimulatedClient
+  protected readonly scene: Scene
+  protected readonly random: Random
+
+  constructor(process: SimulatedClient, scene: Scene, random: Random) {
+    this.process = process
+    this.scene = scene
+    this.random = random
+  }
+
+  /** Connects, and does its work until its process dies. */
+  start(): void {
+    this.#connect()
+  }
+
+  protected abstract work(client: Client): void
+
+  protected after(ms: number, action: () => void): void {
+    this.process.clock.setTimer(ms, () => this.scene.guard(action))
+  }
+
+  protected watch<T>(what: string, ms: number, promise: Promise<T>): Promise<T> {
+    return this.scene.pending.watch(this.process, what, ms, promise)
+  }
+
+  /** Follows a promise that may fail for good reasons; a failure that is no MeshError has none. */
+  protected follow<T>(
+    promise: Promise<T>,
+    done: (value: T) => void,
+    failed: (error: MeshError) => void = () => {},
+  ): void {
+    promise.then(
+      (value) => this.scene.guard(() => done(value)),
+      (error: unknown) =>
+        this.scene.guard(() => {
+          if (!(error instanceof MeshError)) throw error
+          failed(error)
+        }),
+    )
+  }
+
+  #connect(): void {
+    const { publishTimeoutMs } = this.scene.work
+    const options: ConnectOptions = {
+      servers: this.random.shuffled(this.scene.servers),
+      publishTimeoutMs,
+      requestTimeoutMs,
+      connectTimeoutMs,
+      reconnect: { initialMs: 50, maxMs: 1_000 },
+    }
+    this.follow(
+      this.watch('connect', connectTimeoutMs, this.process.connect(options)),
+      (client) => this.work(client),
+      () => this.#connect(),
+    )
+  }
+}
+
+export class Publisher extends Actor {
+  #n = 0
+
+  protected work(client: Client): void {
+    const { publishesPerSecond, burstMax } = this.scene.work
+    const next = (): void => {
+      if (this.scene.isBusy) for (let left = 1 + this.random.below(burstMax); left > 0; left--) this.publish(client)
+      this.after(this.random.exponential((1000 * burstMax) / (2 * publishesPerSecond)), next)
+    }
+    next()
+  }
+
+  protected publish(client: Client): void {
+    const { ledger, work } = this.scene
+    const value: Value = { publisher: this.process.name, n: ++this.#n }
+    const topic = this.random.pick(topics)
+    const bytes = this.random.chance(0.2) ? this.random.below(work.bodyBytesMax) : 8
+    ledger.published(value, topic)
+    const promise = client.publish(topic, { ...value, padding: new Uint8Array(bytes) })
+    this.follow(
+      this.watch(`publish ${value.n}`, work.publishTimeoutMs, promise),
+      ({ id }) => ledger.confirmed(value, id),
+      (error) => ledger.failed(value, error),
+    )
+  }
+}
+
+export class Consumer extends Actor {
+  readonly #queue: string
+  readonly #pattern: string
+  /** Of each publisher the greatest number that came as a first attempt. */
+  readonly #last = new Map<string, number>()
+
+  constructor(process: SimulatedClient, scene: Scene, random: Random, queue: string, pattern: string) {
+    super(process, scene, random)
+    this.#queue = queue
+    this.#pattern = pattern
+  }
+
+  protected work(client: Client): void {
+    const again = () => this.after(300, () => this.work(client))
+    this.follow(this.#consume(client), again, again)
+  }
+
+  async #consume(client: Client): Promise<void> {
+    const { prefetch, visibilityTimeoutMs, lateChance } = this.scene.work
+    const messages = client.subscribe(this.#pattern, {
+      queue: this.#queue,
+      prefetch,
+      visibilityTimeoutMs,
+      // Who is late must lose the message.
+      ...(lateChance > 0 ? { autoExtend: false as const } : {}),
+    })
+    for await (const message of messages) this.scene.guard(() => this.#take(message))
+  }
+
+  #take(message: Message): void {
+    const { ledger, work } = this.scene
+    ledger.received(this.#queue, message, this.#last)
+    let ms = this.scene.isCalm ? 0 : this.random.below(work.handleMsMax + 1)
+    if (ms > 0 && this.random.chance(work.lateChance)) ms += 2.5 * work.visibilityTimeoutMs
+    if (ms === 0) this.#settle(message)
+    else this.after(ms, () => this.#settle(message))
+  }
+
+  #settle(message: Message): void {
+    const { ledger, isCalm, work } = this.scene
+    const is = (chance: number) => !isCalm && this.random.chance(chance)
+    const ended = () => ledger.settled(this.#queue, message.id)
+    const settle = (what: string, promise: Promise<void>, done: () => void) =>
+      this.follow(this.watch(`${what} ${message.id}`, work.publishTimeoutMs, promise), done)
+    if (is(work.nackChance)) {
+      settle('nack', message.nack({ delayMs: this.random.below(work.nackDelayMsMax + 1) }), () => {})
+    } else if (is(work.rejectChance)) settle('reject', message.reject(), ended)
+    else settle('ack', message.ack(), ended)
+  }
+}
+
+/** Has a queue of its own, as long as its session lives. */
+export class ExclusiveSubscriber extends Actor {
+  readonly #last = new Map<string, number>()
+
+  protected work(client: Client): void {
+    const handler = (message: Message) => {
+      this.scene.guard(() => this.scene.ledger.received(undefined, message, this.#last))
+    }
+    const again = () => this.after(300, () => this.work(client))
+    // A claim is four commands, one after the other.
+    const claimMs = 4 * this.scene.work.publishTimeoutMs
+    this.follow(
+      this.watch('subscribe', claimMs, client.subscribe('#', handler)),
+      ({ closed }) => this.follow(closed, again, again),
+      again,
+    )
+  }
+}
+
+export class Responder extends Actor {
+  protected work(client: Client): void {
+    const { publishTimeoutMs } = this.scene.work
+    const handler = async (request: Message) => {
+      await new Promise<void>((resolve) => this.after(this.random.below(20), resolve))
+      return { echo: (request.body as { question: string }).question }
+    }
+    const again = () => this.after(300, () => this.work(client))
+    const responding = this.watch('respond', publishTimeoutMs, client.respond('ask.*', handler))
+    this.follow(responding, ({ closed }) => this.follow(closed, again, again), again)
+  }
+}
+
+export class Requester extends Actor {
+  #n = 0
+
+  protected work(client: Client): void {
+    const next = (): void => {
+      if (this.scene.isBusy) this.#ask(client)
+      this.after(this.random.exponential(1000 / this.scene.work.requestsPerSecond), next)
+    }
+    next()
+  }
+
+  #ask(client: Client): void {
+    const { ledger } = this.scene
+    const question = `${this.process.name}:${++this.#n}`
+    const promise = client.request('ask.time', { question })
+    this.follow(
+      this.watch(`request ${this.#n}`, requestTimeoutMs, promise),
+      ({ body }) => {
+        ledger.replies++
+        const { echo } = body as { echo: string }
+        if (echo !== question) throw new Violation('a reply answers its own request', `${echo} to ${question}`)
+      },
+      () => {
+        ledger.requestsFailed++
+      },
+    )
+  }
+}
+
+/** Declares, binds, asks and deletes queues that nobody else relies on. */
+export class Administrator extends Actor {
+  protected work(client: Client): void {
+    const next = (): void => {
+      if (this.scene.isBusy) this.#act(client)
+      this.after(this.random.exponential(500), next)
+    }
+    next()
+  }
+
+  #act(client: Client): void {
+    const { publishTimeoutMs } = this.scene.work
+    const queue = client.queue(this.random.pick(['t1', 't2', 't3']))
+    const pattern = this.random.pick(['a.*', '#', 'c'])
+    const commands: readonly (readonly [string, number, () => Promise<unknown>])[] = [
+      ['declare', publishTimeoutMs, () => queue.declare({ durable: true })],
+      ['bind', publishTimeoutMs, () => queue.bind(pattern)],
+      ['unbind', publishTimeoutMs, () => queue.unbind(pattern)],
+      ['delete', publishTimeoutMs, () => queue.delete()],
+      ['stats', requestTimeoutMs, () => queue.stats({ consistent: this.random.chance(0.5) })],
+      ['queues', requestTimeoutMs, () => client.admin.queues({ consistent: this.random.chance(0.5) })],
+      ['cluster', requestTimeoutMs, () => client.admin.cluster()],
+    ]
+    const [what, ms, command] = this.random.pick(commands)
+    this.follow(this.watch(what, ms, command()), () => {})
+  }
+}
+
+/** Declares the queues that live through the whole run. */
+export class Founder extends Actor {
+  readonly #onDone: () => void
+
+  constructor(process: SimulatedClient, scene: Scene, random: Random, onDone: () => void) {
+    super(process, scene, random)
+    this.#onDone = onDone
+  }
+
+  protected work(client: Client): void {
+    const again = () => this.after(300, () => this.work(client))
+    this.follow(
+      this.#declare(client),
+      () => {
+        this.#onDone()
+        this.follow(client.close(), () => {})
+      },
+      again,
+    )
+  }
+
+  async #declare(client: Client): Promise<void> {
+    for (const [i, patterns] of this.scene.work.queues.entries()) {
+      const queue = client.queue(queueName(i))
+      await queue.declare()
+      for (const pattern of patterns) await queue.bind(pattern)
+    }
+  }
+}
+
+export function queueName(i: number): string {
+  return `q${i + 1}`
+}

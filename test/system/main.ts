@@ -1,0 +1,14 @@
+/** `npm run system`: the whole-system simulator (test/sim/command-line.ts tells the arguments). */
+import { runCommandLine } from '../sim/command-line.ts'
+import { breaks, systemSimulator } from './breaks.ts'
+import { floorsPerThousand } from './floors.ts'
+import { runSeed } from './run.ts'
+
+runCommandLine({
+  script: 'system',
+  runSeed,
+  floors: floorsPerThousand,
+  prey: systemSimulator,
+  breaks,
+  selftestSeeds: 2000,
+})

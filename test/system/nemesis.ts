@@ -1,0 +1,334 @@
+/**
+ * Brings trouble: begins the faults that a swarm has drawn, at random times, ends them after a while, and strikes nodes at their
+ * most delicate moments. When it is told to stop it undoes everything.
+ *
+ * Never: damages what the cluster does not promise to survive.
+ */
+import type { Scheduler } from '../sim/scheduler.ts'
+import type { Trace } from '../sim/trace.ts'
+import type { Random } from '../support/random.ts'
+import type { Network, Weather } from './network.ts'
+import type { Moment, SimulatedNode } from './node.ts'
+import type { Fault, FaultKind, Swarm } from './swarm.ts'
+import type { Workload } from './workload.ts'
+
+export interface NemesisCounts {
+  crashes: number
+  stops: number
+  pauses: number
+  partitions: number
+  breaks: number
+  diskFailures: number
+  wallJumps: number
+  clientCrashes: number
+  clientPauses: number
+}
+
+const stormWeather: Weather = { delayMs: [5, 80], spikeChance: 0.1, spikeMs: 800 }
+
+/** Undoes a fault. */
+type Undo = () => void
+
+export interface Realm {
+  readonly swarm: Swarm
+  readonly scheduler: Scheduler
+  readonly network: Network
+  readonly trace: Trace
+  readonly random: Random
+  readonly nodes: readonly SimulatedNode[]
+  readonly workload: Workload
+  /** Something broke that must not. */
+  readonly onFailure: (error: unknown) => void
+}
+
+export class Nemesis {
+  readonly counts: NemesisCounts = {
+    crashes: 0,
+    stops: 0,
+    pauses: 0,
+    partitions: 0,
+    breaks: 0,
+    diskFailures: 0,
+    wallJumps: 0,
+    clientCrashes: 0,
+    clientPauses: 0,
+  }
+  readonly #realm: Realm
+  readonly #begin: Readonly<Record<FaultKind, (fault: Fault) => Undo | undefined>>
+  /** Faults under way. */
+  readonly #undos = new Set<Undo>()
+  #active = false
+
+  constructor(realm: Realm) {
+    this.#realm = realm
+    const { random, workload } = realm
+    this.#begin = {
+      isolateOne: () => this.#isolate([this.#anyNode()]),
+      isolateLeader: () => this.#isolate([this.#anyLeader()]),
+      halves: () => this.#isolate(this.#someNodes()),
+      oneWay: () => this.#cutPair(),
+      breakPeers: () => this.#breakPeers(),
+      breakClient: () => this.#breakClient(),
+      cutClient: () => this.#cutClient(),
+      storm: () => this.#storm(),
+      crashOne: () => this.#crashAndRestart(this.#anyNode(), false),
+      crashLeader: () => this.#crashAndRestart(this.#anyLeader(), false),
+      crashAll: () => {
+        for (const node of this.#realm.nodes) this.#crashAndRestart(node, false)
+        return undefined
+      },
+      powerLoss: () => this.#crashAndRestart(this.#anyNode(), true),
+      pauseOne: () => this.#pause(this.#anyNode()),
+      pauseLeader: () => this.#pause(this.#anyLeader()),
+      stopOne: () => this.#stopAndRestart(this.#anyNode()),
+      rollingRestart: () => this.#rollingRestart(),
+      slowDisk: () => this.#slowDisk(),
+      diskError: () => this.#failDisk(this.#anyNode()),
+      wallJump: () => this.#jump(),
+      crashClient: () => {
+        this.counts.clientCrashes++
+        workload.crashOne(random.between(10, 2_000))
+        return undefined
+      },
+      pauseClient: () => {
+        this.counts.clientPauses++
+        return workload.pauseOne()
+      },
+    }
+  }
+
+  start(): void {
+    const { swarm, network, nodes } = this.#realm
+    this.#active = true
+    network.weather = swarm.weather
+    for (const node of nodes) node.disk.pace = swarm.disk
+    for (const fault of swarm.faults) this.#schedule(fault)
+  }
+
+  /** Ends all faults. Crashed nodes are started by whoever called. */
+  stop(): void {
+    this.#active = false
+    for (const undo of [...this.#undos]) undo()
+  }
+
+  /** A node is at a delicate moment. */
+  strike(node: SimulatedNode, moment: Moment): void {
+    if (!this.#active) return
+    const { random, scheduler, swarm } = this.#realm
+    const chance = swarm.ambush[moment]
+    if (chance === 0 || !random.chance(chance)) return
+    if (random.chance(0.5)) {
+      this.#endAfter(random.exponential(1_000), this.#isolate([node]))
+      return
+    }
+    // Not within the caller's own step, which must end as the process would have ended it.
+    const silent = random.chance(0.5)
+    scheduler.after(random.pick([0, 0.05, 0.5]), () => {
+      if (this.#active) this.#crashAndRestart(node, silent)
+    })
+  }
+
+  /** The process of a node whose disk failed has ended itself. */
+  replace(node: SimulatedNode): void {
+    // Not within the step in which the failure was reported.
+    this.#realm.scheduler.after(0, () => {
+      this.counts.diskFailures++
+      node.crash()
+      this.#restartLater(node)
+    })
+  }
+
+  #schedule(fault: Fault): void {
+    const { random, scheduler } = this.#realm
+    scheduler.after(random.exponential(fault.everyMs), () => {
+      if (!this.#active) return
+      const undo = this.#begin[fault.kind](fault)
+      if (undo !== undefined) this.#endAfter(random.exponential(fault.lastsMs), undo)
+      this.#schedule(fault)
+    })
+  }
+
+  #endAfter(ms: number, undo: Undo): void {
+    const once = () => {
+      if (this.#undos.delete(once)) undo()
+    }
+    this.#undos.add(once)
+    this.#realm.scheduler.after(ms, once)
+  }
+
+  // ---- whom
+
+  #anyNode(): SimulatedNode {
+    return this.#realm.random.pick(this.#realm.nodes)
+  }
+
+  /** One that claims to lead, if there is any. */
+  #anyLeader(): SimulatedNode {
+    const leaders = this.#realm.nodes.filter((node) => node.claimsToLead)
+    return leaders.length === 0 ? this.#anyNode() : this.#realm.random.pick(leaders)
+  }
+
+  #someNodes(): readonly SimulatedNode[] {
+    const { random, nodes } = this.#realm
+    return random.shuffled(nodes).slice(0, 1 + random.below(Math.max(1, nodes.length - 1)))
+  }
+
+  // ---- links
+
+  /** Cuts nodes off from the other nodes, sometimes in one direction alone. Clients still reach all. */
+  #isolate(group: readonly SimulatedNode[]): Undo {
+    const { network, nodes, random, trace } = this.#realm
+    this.counts.partitions++
+    const way = random.pick(['both', 'both', 'in', 'out'])
+    trace.note('cut', way, group.map((node) => node.id).join(' '))
+    const undos: Undo[] = []
+    for (const inside of group) {
+      for (const outside of nodes) {
+        if (group.includes(outside)) continue
+        if (way !== 'in') undos.push(network.cut(inside.id, outside.id))
+        if (way !== 'out') undos.push(network.cut(outside.id, inside.id))
+      }
+    }
+    return this.#undoAll(undos)
+  }
+
+  #cutPair(): Undo | undefined {
+    const { network, nodes, random, trace } = this.#realm
+    const [one, other] = random.shuffled(nodes)
+    if (one === undefined || other === undefined) return undefined
+    this.counts.partitions++
+    trace.note('cut', one.id, '→', other.id)
+    return this.#undoAll([network.cut(one.id, other.id)])
+  }
+
+  #undoAll(undos: readonly Undo[]): Undo {
+    return () => {
+      this.#realm.trace.note('mend', '')
+      for (const undo of undos) undo()
+    }
+  }
+
+  #breakPeers(): undefined {
+    const { network, nodes, random } = this.#realm
+    const [one, other] = random.shuffled(nodes)
+    if (one === undefined || other === undefined) return
+    this.counts.breaks++
+    network.break(one.id, other.id)
+  }
+
+  #breakClient(): undefined {
+    const { network, workload } = this.#realm
+    const machine = workload.anyMachine()
+    if (machine === undefined) return
+    this.counts.breaks++
+    for (const node of network.partners(machine)) network.break(machine, node)
+  }
+
+  /** A client and a node that it is connected to, or a client and everybody, hear nothing of each other. */
+  #cutClient(): Undo | undefined {
+    const { network, nodes, random, trace, workload } = this.#realm
+    const machine = workload.anyMachine()
+    if (machine === undefined) return undefined
+    const partners = network.partners(machine)
+    const away = partners.length > 0 && random.chance(0.5) ? partners : nodes.map(({ id }) => id)
+    this.counts.partitions++
+    trace.note('cut', machine, away.join(' '))
+    return this.#undoAll(away.flatMap((id) => [network.cut(machine, id), network.cut(id, machine)]))
+  }
+
+  #storm(): Undo {
+    const { network, swarm, trace } = this.#realm
+    trace.note('storm', '')
+    network.weather = stormWeather
+    return () => {
+      network.weather = swarm.weather
+    }
+  }
+
+  // ---- processes and disks
+
+  #crashAndRestart(node: SimulatedNode, silent: boolean): undefined {
+    if (!node.isUp) return
+    node.crash(silent)
+    this.counts.crashes++
+    // A machine without power answers nobody; when it is back, it knows nothing of its sockets.
+    if (silent) this.#restartLater(node, this.#goDark(node))
+    else this.#restartLater(node)
+  }
+
+  #goDark(node: SimulatedNode): Undo {
+    const { network, nodes } = this.#realm
+    const others = [...nodes.map(({ id }) => id), ...network.partners(node.id)].filter((id) => id !== node.id)
+    const undos = others.flatMap((id) => [network.cut(node.id, id), network.cut(id, node.id)])
+    return () => {
+      for (const undo of undos) undo()
+    }
+  }
+
+  #restartLater(node: SimulatedNode, undo: Undo = () => {}): void {
+    const { random, scheduler, swarm } = this.#realm
+    const start = () => {
+      undo()
+      node.start()
+    }
+    // Everybody else was started when the faults ended.
+    if (!this.#active) return start()
+    const once = () => {
+      if (this.#undos.delete(once)) start()
+    }
+    this.#undos.add(once)
+    scheduler.after(random.between(swarm.downMs[0], swarm.downMs[1]), once)
+  }
+
+  #stopAndRestart(node: SimulatedNode): undefined {
+    if (!node.isUp) return
+    this.counts.stops++
+    node.stop().then(() => {
+      if (!node.isUp) this.#restartLater(node)
+    }, this.#realm.onFailure)
+  }
+
+  /** One after the other, each back before the next goes. */
+  #rollingRestart(): undefined {
+    const { nodes, scheduler, swarm } = this.#realm
+    const next = (i: number): void => {
+      const node = nodes[i]
+      if (node === undefined || !this.#active) return
+      this.#stopAndRestart(node)
+      scheduler.after(swarm.downMs[1] + 1_500, () => next(i + 1))
+    }
+    next(0)
+  }
+
+  #pause(node: SimulatedNode): Undo | undefined {
+    if (!node.isUp || node.isPaused) return undefined
+    this.counts.pauses++
+    node.pause()
+    return () => node.resume()
+  }
+
+  #slowDisk(): Undo {
+    const { random, trace } = this.#realm
+    const node = this.#anyNode()
+    trace.note('slowDisk', node.id)
+    node.disk.slownessMs = random.pick([5, 100, 1000])
+    return () => {
+      node.disk.slownessMs = 0
+    }
+  }
+
+  #failDisk(node: SimulatedNode): undefined {
+    const { trace } = this.#realm
+    if (node.disk.isFailing || !node.isUp) return
+    trace.note('failDisk', node.id)
+    node.disk.failNextWrite()
+  }
+
+  #jump(): undefined {
+    const { random, trace } = this.#realm
+    const node = this.#anyNode()
+    this.counts.wallJumps++
+    node.wallOffsetMs += random.pick([-3_600_000, -1_000, 1_000, 3_600_000])
+    trace.note('wallJump', node.id, node.wallOffsetMs)
+  }
+}

@@ -1,0 +1,287 @@
+/**
+ * One seed, one run: a cluster and its clients are drawn, troubled, healed and judged.
+ *
+ * Never: anything that is not a function of the seed.
+ */
+import { Scheduler } from '../sim/scheduler.ts'
+import { fastDisk } from '../sim/swarm.ts'
+import { Trace } from '../sim/trace.ts'
+import { Violation } from '../sim/violation.ts'
+import { Random } from '../support/random.ts'
+import type { Scene } from './actors.ts'
+import { Finale } from './finale.ts'
+import { Ledger } from './ledger.ts'
+import { Nemesis, type NemesisCounts } from './nemesis.ts'
+import { fairWeather, Network } from './network.ts'
+import { SimulatedNode, type World } from './node.ts'
+import { Oracle } from './oracle.ts'
+import { Pending } from './pending.ts'
+import { drawSwarm, type Swarm } from './swarm.ts'
+import { Workload } from './workload.ts'
+
+/** What a run did, to be summed over many: a simulation in which little happens proves little. */
+export interface RunCounts extends NemesisCounts {
+  elections: number
+  entries: number
+  acked: number
+  unknown: number
+  refused: number
+  deliveries: number
+  redeliveries: number
+  replies: number
+  requestsFailed: number
+  statesCompared: number
+  dials: number
+  bytesSent: number
+  bytesLost: number
+  diskBytesLost: number
+  steps: number
+  simulatedMs: number
+}
+
+export interface Failure {
+  readonly invariant: string
+  readonly message: string
+  readonly trace: readonly string[]
+}
+
+export interface RunResult {
+  readonly seed: number
+  readonly traceHash: string
+  readonly counts: RunCounts
+  /** From the end of all faults until all was well. */
+  readonly healedMs: number
+  readonly failure: Failure | undefined
+}
+
+export interface RunOptions {
+  /** Gets every line of the trace. */
+  readonly print?: (line: string) => void
+}
+
+/** An undisturbed cluster is founded, and its queues declared, within this time. */
+const foundedWithinMs = 10_000
+/** After all faults have ended, everything must be delivered and settled within this time. */
+const healedWithinMs = 60_000
+const traceLinesOfFailure = 80
+const checkEveryMs = 500
+
+export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
+  const run = new Run(seed, options)
+  return run.execute()
+}
+
+class Run {
+  readonly #seed: number
+  readonly #swarm: Swarm
+  /** A session's flush goes through a link's: two nextTicks deep, and one for what promises begin. */
+  readonly #scheduler = new Scheduler(3)
+  readonly #trace: Trace
+  readonly #network: Network
+  readonly #oracle: Oracle
+  readonly #ledger = new Ledger()
+  readonly #pending: Pending
+  readonly #scene: Scene
+  readonly #nodes: readonly SimulatedNode[]
+  readonly #nemesis: Nemesis
+  readonly #workload: Workload
+  readonly #random: Random
+  #healedMs = 0
+  /** The first thing that broke. */
+  #error: { readonly error: unknown } | undefined
+
+  constructor(seed: number, { print }: RunOptions) {
+    const random = new Random(seed)
+    this.#seed = seed
+    this.#random = random
+    this.#swarm = drawSwarm(random.fork())
+    const swarm = this.#swarm
+    if (print !== undefined) print(JSON.stringify(swarm))
+    const scheduler = this.#scheduler
+    this.#trace = new Trace(() => scheduler.now(), print)
+    const trace = this.#trace
+    const network = new Network(scheduler, random.fork(), trace)
+    this.#network = network
+    const ids = Array.from({ length: swarm.nodes }, (_, i) => `n${i + 1}`)
+    this.#oracle = new Oracle(ids)
+    this.#pending = new Pending(scheduler)
+    const world: World = {
+      ids,
+      swarm,
+      scheduler,
+      network,
+      oracle: this.#oracle,
+      trace,
+      onMoment: (node, moment) => this.#nemesis.strike(node, moment),
+      onDiskFailure: (node) => this.#nemesis.replace(node),
+      onFailure: this.#fail,
+    }
+    this.#nodes = ids.map((id) => new SimulatedNode(id, world, random.fork()))
+    this.#scene = {
+      work: swarm.work,
+      servers: ids,
+      ledger: this.#ledger,
+      pending: this.#pending,
+      isBusy: true,
+      isCalm: false,
+      guard: (action) => {
+        try {
+          action()
+        } catch (error) {
+          this.#fail(error)
+        }
+      },
+    }
+    this.#workload = new Workload({ scene: this.#scene, network, random: random.fork(), clockSkew: swarm.clockSkew })
+    const realm = { swarm, scheduler, network, trace, random: random.fork(), nodes: this.#nodes }
+    this.#nemesis = new Nemesis({ ...realm, workload: this.#workload, onFailure: this.#fail })
+  }
+
+  readonly #fail = (error: unknown): void => {
+    this.#error ??= { error }
+  }
+
+  async execute(): Promise<RunResult> {
+    let failure: Failure | undefined
+    process.on('uncaughtException', this.#fail)
+    process.on('unhandledRejection', this.#fail)
+    try {
+      await this.#play()
+    } catch (error) {
+      failure = this.#explain(error)
+    } finally {
+      process.off('uncaughtException', this.#fail)
+      process.off('unhandledRejection', this.#fail)
+    }
+    const { hash } = this.#trace
+    return { seed: this.#seed, traceHash: hash, counts: this.#counts(), healedMs: this.#healedMs, failure }
+  }
+
+  async #play(): Promise<void> {
+    for (const node of this.#nodes) node.start()
+    this.#workload.start()
+    if (this.#swarm.foundedInPeace) {
+      await this.#advance(foundedWithinMs, () => this.#workload.isFounded)
+      if (!this.#workload.isFounded) throw new Violation('an undisturbed cluster is founded', this.#describe())
+    }
+    this.#nemesis.start()
+    await this.#advance(this.#swarm.faultMs)
+    await this.#heal()
+    this.#judge()
+    const { swarm, scheduler, network, trace, oracle, nodes } = { ...this.#world(), nodes: this.#nodes }
+    const run = (ms: number, until?: () => boolean) => this.#advance(ms, until)
+    const random = this.#random.fork()
+    await new Finale({ kind: swarm.finale, scheduler, network, trace, oracle, nodes, random, run }).play()
+  }
+
+  #world() {
+    return {
+      swarm: this.#swarm,
+      scheduler: this.#scheduler,
+      network: this.#network,
+      trace: this.#trace,
+      oracle: this.#oracle,
+    }
+  }
+
+  /** Ends all faults. From here on the cluster must recover by itself, and bring its work to an end. */
+  async #heal(): Promise<void> {
+    this.#trace.note('heal', '')
+    this.#nemesis.stop()
+    this.#network.weather = fairWeather
+    this.#scene.isBusy = false
+    this.#scene.isCalm = true
+    for (const node of this.#nodes) {
+      node.disk.pace = fastDisk
+      // Its process is about to end because of that; what comes back finds a disk that works.
+      if (node.disk.isFailing) node.crash()
+      node.start()
+    }
+    const began = this.#scheduler.now()
+    await this.#advance(healedWithinMs, () => this.#isWhole())
+    this.#healedMs = this.#scheduler.now() - began
+    if (!this.#isWhole()) throw new Violation('everything comes to its end when faults do', this.#describe())
+  }
+
+  /** One leader that all follow, equal states, no promise open, every queue empty. */
+  #isWhole(): boolean {
+    if (this.#pending.size > 0 || !this.#workload.isFounded) return false
+    const cores = this.#nodes.map(({ core }) => core)
+    const leader = this.#nodes.find((node) => node.claimsToLead)?.core
+    if (leader === undefined || !leader.group.role.established) return false
+    const { appliedIndex, lastIndex } = leader.group.driver.status()
+    if (appliedIndex !== lastIndex) return false
+    if (!cores.every((core) => core?.group.driver.status().appliedIndex === appliedIndex)) return false
+    return this.#ledger.queues.every((queue) => {
+      const stats = leader.group.machine.queueStats(queue)
+      return stats !== undefined && stats.ready + stats.unsettled + stats.delayed === 0
+    })
+  }
+
+  #judge(): void {
+    this.#ledger.judge()
+    for (const { id, core } of this.#nodes) {
+      if (core === undefined) continue
+      this.#oracle.compare(id, core.group.machine)
+      for (const queue of this.#ledger.queues) this.#ledger.judgeCounts(queue, core.group.machine.queueStats(queue)!)
+    }
+  }
+
+  #describe(): string {
+    const nodes = this.#nodes.map(({ id, core }) => {
+      const status = core === undefined ? 'down' : JSON.stringify(core.group.driver.status())
+      const queues = this.#ledger.queues.map((queue) => JSON.stringify(core?.group.machine.queueStats(queue)))
+      return `${id} ${status}\n  ${queues.join('\n  ')}`
+    })
+    return `at ${Math.round(this.#scheduler.now())} ms, ${this.#pending.size} promises open: ${this.#pending.describe()}\n${nodes.join('\n')}`
+  }
+
+  async #advance(ms: number, until?: () => boolean): Promise<void> {
+    const stop = () => this.#error !== undefined || until?.() === true
+    await this.#scheduler.runUntil(this.#scheduler.now() + ms, this.#checkStep, stop)
+    if (this.#error !== undefined) throw this.#error.error
+  }
+
+  #checkedAt = 0
+
+  readonly #checkStep = (): void => {
+    for (const node of this.#nodes) node.look()
+    if (this.#scheduler.now() < this.#checkedAt + checkEveryMs) return
+    this.#checkedAt = this.#scheduler.now()
+    this.#pending.check()
+  }
+
+  #counts(): RunCounts {
+    const { acked, unknown, refused, deliveries, redeliveries, replies, requestsFailed } = this.#ledger
+    const { counts } = this.#network
+    let diskBytesLost = 0
+    for (const { disk } of this.#nodes) diskBytesLost += disk.bytesLost
+    return {
+      elections: this.#oracle.elections,
+      entries: this.#oracle.committedIndex,
+      acked,
+      unknown,
+      refused,
+      deliveries,
+      redeliveries,
+      replies,
+      requestsFailed,
+      statesCompared: this.#oracle.statesCompared,
+      ...this.#nemesis.counts,
+      dials: counts.dials,
+      bytesSent: counts.bytes,
+      bytesLost: counts.bytesLost,
+      diskBytesLost,
+      steps: this.#scheduler.steps,
+      simulatedMs: this.#scheduler.now(),
+    }
+  }
+
+  #explain(error: unknown): Failure {
+    const trace = this.#trace.last(traceLinesOfFailure)
+    if (error instanceof Violation) return { invariant: error.invariant, message: error.message, trace }
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    const invariant = error instanceof Error ? error.constructor.name : 'unknown error'
+    return { invariant, message: text, trace }
+  }
+}
