@@ -1,0 +1,146 @@
+/**
+ * A rolling restart, as an operator does it: each node is stopped in good order and started again, one after the other, twice, while
+ * clients do everything that clients do. No call may fail, none may stay unknown; only time may pass.
+ */
+import { afterAll, describe, expect, it } from 'vitest'
+import { systemClock } from '../../client/clock.ts'
+import { type Client, connectWith, type Message } from '../../client/index.ts'
+import { openWebSocket } from '../../client/ws-socket.ts'
+import { eventually } from '../support/eventually.ts'
+import { closeAfterTest, TestMesh } from './mesh.ts'
+
+/** Some answers take longer than a node's restart, milliseconds. */
+const SLOW_ANSWER_MS = 2_000
+
+/** A client that begins at the first of its servers. */
+async function clientAt(servers: readonly string[]): Promise<Client> {
+  let isFirst = true
+  const random = () => {
+    const roll = isFirst ? 0 : Math.random()
+    isFirst = false
+    return roll
+  }
+  return closeAfterTest(await connectWith(openWebSocket, { servers }, { ...systemClock, random }))
+}
+
+/** Everything that goes wrong, and how long each kind of call took at most. */
+class Book {
+  readonly failures: string[] = []
+  readonly slowestMs: Record<string, number> = {}
+  readonly calls: Record<string, number> = {}
+  readonly #open = new Set<Promise<unknown>>()
+
+  call<T>(what: string, promise: Promise<T>, check: (value: T) => unknown = () => {}): void {
+    const sinceMs = performance.now()
+    const noted = promise.then(check).then(
+      () => {
+        this.calls[what] = (this.calls[what] ?? 0) + 1
+        this.slowestMs[what] = Math.max(this.slowestMs[what] ?? 0, performance.now() - sinceMs)
+      },
+      (error: unknown) => this.failures.push(`${what}: ${error}`),
+    )
+    this.#open.add(noted)
+    void noted.finally(() => this.#open.delete(noted))
+  }
+
+  async settled(): Promise<void> {
+    while (this.#open.size > 0) await Promise.all(this.#open)
+  }
+}
+
+/** What came out of one queue, in order. */
+class Arrivals {
+  readonly numbers: number[] = []
+  readonly handler = ({ body }: Message) => {
+    this.numbers.push(body as number)
+  }
+}
+
+describe('a rolling restart', () => {
+  let mesh: TestMesh
+  afterAll(() => mesh.close())
+
+  it('fails no call, loses no message, gives none twice and keeps their order', async () => {
+    mesh = await TestMesh.start()
+    const { urls } = mesh
+    const book = new Book()
+    // One that begins at each node, and goes on with the others.
+    const clients = await Promise.all(urls.map((_, i) => clientAt([...urls.slice(i), ...urls.slice(0, i)])))
+    const own = clients.map(() => new Arrivals())
+    const acked = clients.map(() => new Arrivals())
+    const shared = new Arrivals()
+    const published = clients.map(() => 0)
+    for (const [i, client] of clients.entries()) {
+      await client.subscribe(`own.${i}`, own[i]!.handler, { queue: `own-${i}`, concurrency: 1 })
+      await client.subscribe('own.*', shared.handler, { queue: 'shared', prefetch: 10 })
+      await client.respond(`echo.${i}`, async ({ body }) => {
+        const { n, pauseMs } = body as { n: number; pauseMs: number }
+        if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs))
+        return n
+      })
+      // Claimed from the call on; bound before it, so that it gets all.
+      await client.queue(`acked-${i}`).declare()
+      await client.queue(`acked-${i}`).bind(`own.${i}`)
+      const messages = client.subscribe(`own.${i}`, { queue: `acked-${i}` })
+      void (async () => {
+        for await (const message of messages) {
+          acked[i]!.handler(message)
+          book.call('ack', message.ack())
+        }
+      })()
+    }
+    let isOver = false
+    let ticks = 0
+    const tick = () => {
+      if (isOver) return
+      ticks++
+      for (const [i, client] of clients.entries()) {
+        for (let k = 0; k < 2; k++) book.call('publish', client.publish(`own.${(i + 1) % 3}`, published[i]!++))
+        const n = ticks
+        // Answers of a moment, and some that take longer than a node's restart.
+        const pauseMs = ticks % 50 === 0 ? SLOW_ANSWER_MS : ticks % 5
+        book.call('request', client.request(`echo.${(i + ticks) % 3}`, { n, pauseMs }), ({ body }) => {
+          if (body !== n) throw new Error(`asked with ${n}, answered ${body}`)
+        })
+        if (ticks % 10 === 0) book.call('query', client.queue('shared').stats({ consistent: ticks % 20 === 0 }))
+        if (ticks % 20 === 0) {
+          const queue = client.queue(`passing-${i}-${ticks}`)
+          book.call(
+            'command',
+            queue.declare().then(() => queue.delete()),
+          )
+        }
+      }
+      setTimeout(tick, 5)
+    }
+    tick()
+    const stopsMs: number[] = []
+    for (let round = 0; round < 2; round++) {
+      for (const id of mesh.ids) {
+        const sinceMs = performance.now()
+        await mesh.stopNode(id)
+        stopsMs.push(performance.now() - sinceMs)
+        await mesh.startNode(id)
+        await mesh.ready()
+      }
+    }
+    isOver = true
+    await book.settled()
+    expect(book.failures).toEqual([])
+    // Three times what they took on two busy cores; most of it is disk and processor of the node that starts.
+    for (const what of ['publish', 'ack', 'query', 'command']) expect(book.slowestMs[what], what).toBeLessThan(1_800)
+    expect(book.slowestMs.request).toBeLessThan(SLOW_ANSWER_MS + 1_800)
+    // Nobody had to be waited for: clients went as soon as they were asked to.
+    expect(Math.max(...stopsMs)).toBeLessThan(1_800)
+    for (const what of ['publish', 'request', 'ack']) expect(book.calls[what]).toBeGreaterThan(300)
+    const all = published.reduce((sum, count) => sum + count, 0)
+    await eventually(() => shared.numbers.length >= all, { what: 'everything has come out of the shared queue' })
+    for (const [i] of clients.entries()) {
+      const numbers = Array.from({ length: published[(i + 2) % 3]! }, (_, n) => n)
+      expect(own[i]!.numbers).toEqual(numbers)
+      await eventually(() => acked[i]!.numbers.length >= numbers.length, { what: 'all is acked' })
+      expect(acked[i]!.numbers).toEqual(numbers)
+    }
+    expect(shared.numbers).toHaveLength(all)
+  }, 60_000)
+})
