@@ -80,6 +80,18 @@ export class NodeCore {
       group: this.group,
       gateway: this.gateway,
       mesh: this.#mesh,
+      disk: this.#disk,
+      checkpointing: () => ({
+        bytes: 0,
+        made: 0,
+        installed: 0,
+        installing: undefined,
+        givingTo: [],
+        missingBodies: 0,
+        missingBodiesLong: 0,
+        repairedBodies: 0,
+      }),
+      segments: () => storage.wal.stats.segments,
       failure: () => this.#failure,
     })
   }

@@ -1,9 +1,19 @@
 /**
  * What a node tells about itself to its HTTP side and to its clients: readings of one moment.
  */
-import type { GroupId } from '../raft/index.ts'
-import type { AdminSource, MetricsSnapshot, NodeStatus, QueueMetrics, Verdict } from './admin/index.ts'
+import type { GroupId, Member, PeerStatus, RaftStatus } from '../raft/index.ts'
+import type {
+  AdminSource,
+  MemberProgress,
+  MemberStatus,
+  MetricsSnapshot,
+  NodeStatus,
+  QueueMetrics,
+  Verdict,
+} from './admin/index.ts'
+import type { CheckpointingStatus } from './checkpointing/checkpointing.ts'
 import type { NodeConfig } from './config.ts'
+import type { DiskSpace } from './disk-space.ts'
 import type { Gateway } from './gateway/gateway.ts'
 import type { Group } from './group.ts'
 import type { MeshPort } from './peers/mesh-port.ts'
@@ -18,6 +28,10 @@ export interface ReportOptions {
   readonly group: Group
   readonly gateway: Gateway
   readonly mesh: MeshPort
+  readonly disk: DiskSpace
+  readonly checkpointing: () => CheckpointingStatus
+  /** Files of the log. */
+  readonly segments: () => number
   /** Why the node has stopped itself, if it has. */
   readonly failure: () => Error | undefined
 }
@@ -36,17 +50,51 @@ export class NodeReport implements AdminSource {
   }
 
   ready(): Verdict {
-    const { group } = this.#options
     const health = this.healthy()
-    if (!health.ok || group.ready) return health
-    if (group.role.leader === undefined) return { ok: false, reason: 'no leader is known' }
-    return { ok: false, reason: 'not caught up with the leader yet' }
+    const reason = health.ok ? this.#whyNotReady() : health.reason
+    const warnings = this.#warnings()
+    return {
+      ok: reason === undefined,
+      ...(reason !== undefined && { reason }),
+      ...(warnings.length > 0 && { warnings }),
+    }
+  }
+
+  #whyNotReady(): string | undefined {
+    const { checkpointing, group } = this.#options
+    if (checkpointing().installing !== undefined) return "the leader's checkpoint is being installed"
+    if (group.ready) return undefined
+    if (group.membership !== undefined && group.member === 'none') {
+      return 'this node is no member of the cluster: it was removed, or not added yet'
+    }
+    if (group.role.leader === undefined) return 'no leader is known'
+    return 'not caught up with the leader yet'
+  }
+
+  /** What does not keep this node from serving: clients sent elsewhere would find the same there, or nobody. */
+  #warnings(): string[] {
+    const { checkpointing, disk, group } = this.#options
+    const warnings: string[] = []
+    const { missingBodiesLong } = checkpointing()
+    if (group.driver.status().doubt !== 0) {
+      warnings.push(
+        'in doubt: this node may have forgotten what it promised, and does not count until the cluster has made sure',
+      )
+    }
+    if (disk.isFull) warnings.push('the disk is nearly full: while this node leads, publishes are refused')
+    if (missingBodiesLong > 0) {
+      warnings.push(
+        `the bodies of messages in ${missingBodiesLong} log entries are missing, and no peer has given them yet`,
+      )
+    }
+    return warnings
   }
 
   status({ stateHash = false }: { readonly stateHash?: boolean } = {}): NodeStatus {
-    const { boot, config, gateway, group, incarnation, mesh } = this.#options
+    const { boot, checkpointing, config, disk, gateway, group, incarnation } = this.#options
     const raft = group.driver.status()
-    const clusterId = raft.membership?.clusterId
+    const clusterId = group.membership?.clusterId
+    const { installing, missingBodies } = checkpointing()
     return {
       node: boot.node,
       version: this.#version,
@@ -60,23 +108,46 @@ export class NodeReport implements AdminSource {
       commitIndex: raft.commitIndex,
       appliedIndex: raft.appliedIndex,
       lastIndex: raft.lastIndex,
+      firstIndex: raft.firstIndex,
+      checkpointIndex: raft.checkpointIndex,
+      member: group.member,
+      doubt: raft.doubt,
+      ...(raft.transferee === undefined ? {} : { transferee: raft.transferee }),
+      ...(installing === undefined ? {} : { installing }),
+      missingBodies,
+      diskFull: disk.isFull,
+      ...(disk.freeBytes === undefined ? {} : { diskFreeBytes: disk.freeBytes }),
       ...(stateHash ? { stateHash: group.machine.stateHash() } : {}),
       machineTimeMs: group.machine.timeMs,
-      members: Object.entries(config.cluster).map(([id, url]) => ({
-        id,
-        url,
-        connected: id === boot.node || mesh.connected(id),
-        down: id !== boot.node && mesh.down(id),
-      })),
+      members: Object.entries(config.cluster).map(([id, url]) => this.#member(id, url, raft)),
       sessions: gateway.sessions,
       queues: group.machine.queueNames().length,
     }
   }
 
+  #member(id: string, url: string, { peers }: RaftStatus): MemberStatus {
+    const { boot, group, mesh } = this.#options
+    const has = (members: readonly Member[] = []) => members.some((member) => member.id === id)
+    // A member that comes back with another directory is listed twice for a while; the learner is the one that is there.
+    const peer = peers.find((each) => each.id === id && each.incarnation === mesh.incarnation(id))
+    const { voters, learners } = group.membership ?? {}
+    return {
+      id,
+      url,
+      connected: id === boot.node || mesh.connected(id),
+      down: id !== boot.node && mesh.down(id),
+      role: peer?.role ?? (has(voters) ? 'voter' : has(learners) ? 'learner' : 'none'),
+      ...(peer && { progress: progressOf(peer) }),
+    }
+  }
+
   metrics(): MetricsSnapshot {
-    const { gateway, group, groupId } = this.#options
+    const { checkpointing, disk, gateway, group, groupId, segments } = this.#options
     const { machine } = group
-    const { term, commitIndex, appliedIndex, role, elections } = group.driver.status()
+    const raft = group.driver.status()
+    const { term, commitIndex, appliedIndex, role, elections, isVoter, firstIndex, checkpointIndex, doubt, peers } =
+      raft
+    const { bytes, made, installed, missingBodies, repairedBodies } = checkpointing()
     return {
       raft: [
         {
@@ -87,13 +158,32 @@ export class NodeReport implements AdminSource {
           appliedIndex,
           isLeader: role === 'leader',
           electionsTotal: elections,
+          isVoter,
+          firstIndex,
+          checkpointIndex,
+          doubt,
+          peers: peers.map(({ id, lagEntries }) => ({ id, lagEntries })),
         },
       ],
+      storage: {
+        segments: segments(),
+        checkpointBytes: bytes,
+        checkpointsTotal: made,
+        installsTotal: installed,
+        missingBodies,
+        repairedBodiesTotal: repairedBodies,
+        diskFreeBytes: disk.freeBytes,
+        diskFull: disk.isFull,
+      },
       queues: queueMetrics(group),
       totals: machine.totals,
       connections: gateway.connections,
     }
   }
+}
+
+function progressOf({ matchIndex, lagEntries, mode, doubt }: PeerStatus): MemberProgress {
+  return { matchIndex, lagEntries, mode, doubt }
 }
 
 function* queueMetrics({ machine }: Group): Iterable<QueueMetrics> {

@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream'
 import { nanoid } from 'nanoid'
 import { MeshError } from '../wire/errors.ts'
 import { formatHostPort, type HostPort } from './address.ts'
-import { createAdminHandler, NodeMetrics, type NodeStatus } from './admin/index.ts'
+import { type ClusterControl, createAdminHandler, NodeMetrics, type NodeStatus } from './admin/index.ts'
 import { systemClock } from './clock.ts'
 import { type NodeConfig, type NodeOptions, parseNodeOptions } from './config.ts'
 import { GROUP, NodeCore } from './core.ts'
@@ -59,6 +59,7 @@ export class Node {
       openStore: (directory) => LevelStore.open({ files: nodeFiles, directory, onFailure }),
       group: GROUP,
       alone: Object.keys(config.cluster).length === 1,
+      segmentBytes: config.segmentBytes,
       mintIncarnation: nanoid,
       wallNow: Date.now,
       clock: systemClock,
@@ -104,7 +105,7 @@ export class Node {
     this.#peerDoor = new PeerDoor((socket) => this.#mesh.accept(socket))
     this.#server = createServer(
       { headersTimeout: config.handshakeTimeoutMs, connectionsCheckingInterval: 1_000 },
-      createAdminHandler(this.#core.report, { metrics, tokens: config.tokens }),
+      createAdminHandler(this.#core.report, { metrics, tokens: config.tokens, cluster: this.#clusterControl() }),
     )
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
   }
@@ -127,6 +128,14 @@ export class Node {
       pingIntervalMs: PEER_PING_MS,
     }
     return new Mesh(options, handlers)
+  }
+
+  #clusterControl(): ClusterControl {
+    const { cluster } = this.config
+    return {
+      run: (operation) => this.#core.operations.run(operation),
+      urlOf: (id) => (Object.hasOwn(cluster, id) ? cluster[id] : undefined),
+    }
   }
 
   /** Where it listens, with the port that it got. */

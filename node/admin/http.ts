@@ -1,5 +1,5 @@
 /**
- * The HTTP side of a node's port: health, readiness, status, metrics. Everything here reads; nothing changes a node.
+ * The HTTP side of a node's port: health, readiness, status, metrics, and the changes of the members (cluster.ts).
  *
  *     GET /livez    200 while the event loop turns
  *     GET /healthz  200 while the process is well, else 503
@@ -7,12 +7,13 @@
  *     GET /status   JSON of one moment; ?stateHash=0 leaves out the hash, which walks the whole state
  *     GET /metrics  Prometheus' text format
  *
- * Where clients need a token, /status and /metrics ask for one too (`Authorization: Bearer …`): they name queues and
- * members. The probes never do, since orchestrators cannot log in.
+ * Where clients need a token, all but the probes ask for one too (`Authorization: Bearer …`): they name queues and
+ * members, or change them. The probes never do, since orchestrators cannot log in.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { ErrorCode } from '../../wire/errors.ts'
+import { send, sendError, sendJson } from './answers.ts'
+import { type ClusterControl, changeCluster, isClusterPath } from './cluster.ts'
 import { NodeMetrics } from './metrics.ts'
 import type { AdminSource, Verdict } from './source.ts'
 
@@ -21,6 +22,8 @@ export interface AdminOptions {
   readonly metrics?: NodeMetrics
   /** One of them opens /status and /metrics; none: they are open. */
   readonly tokens?: readonly string[]
+  /** Carries out changes of the members; without it there are none. */
+  readonly cluster?: ClusterControl
 }
 
 export type AdminHandler = (request: IncomingMessage, response: ServerResponse) => void
@@ -28,7 +31,7 @@ export type AdminHandler = (request: IncomingMessage, response: ServerResponse) 
 type Route = (url: URL, response: ServerResponse) => void
 
 export function createAdminHandler(source: AdminSource, options: AdminOptions = {}): AdminHandler {
-  const { metrics = new NodeMetrics(), tokens = [] } = options
+  const { metrics = new NodeMetrics(), tokens = [], cluster } = options
   const open: Record<string, Route> = {
     '/livez': (_, response) => sendVerdict(response, { ok: true }),
     '/healthz': (_, response) => sendVerdict(response, source.healthy()),
@@ -46,17 +49,21 @@ export function createAdminHandler(source: AdminSource, options: AdminOptions = 
     const url = URL.canParse(target) ? new URL(target) : undefined
     const path = url?.pathname ?? ''
     const route = Object.hasOwn(open, path) ? open[path] : Object.hasOwn(guarded, path) ? guarded[path] : undefined
-    if (url === undefined || route === undefined)
+    const changes = cluster !== undefined && isClusterPath(path)
+    if (url === undefined || (route === undefined && !changes))
       return sendError(response, 404, 'NotFound', `nothing is served at ${path}`)
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.setHeader('Allow', 'GET, HEAD')
-      return sendError(response, 405, 'Validation', `${path} answers GET and HEAD alone`)
+    const methods = changes ? ['POST'] : ['GET', 'HEAD']
+    if (!methods.includes(request.method ?? '')) {
+      response.setHeader('Allow', methods.join(', '))
+      return sendError(response, 405, 'Validation', `${path} answers ${methods.join(' and ')} alone`)
     }
-    if (Object.hasOwn(guarded, path) && !isAllowed(request, tokens)) {
+    if (!Object.hasOwn(open, path) && !isAllowed(request, tokens)) {
       response.setHeader('WWW-Authenticate', 'Bearer')
       return sendError(response, 401, 'Unauthorized', `${path} needs a token of this cluster`)
     }
-    route(url, response)
+    // A rejection would be a defect of ours: it ends the process like every unhandled one.
+    if (changes) void changeCluster(cluster, path, request, response)
+    else route?.(url, response)
   }
 }
 
@@ -71,26 +78,8 @@ function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
-function sendVerdict(response: ServerResponse, verdict: Verdict): void {
-  if (verdict.ok) sendJson(response, 200, { status: 'ok' })
-  else sendJson(response, 503, { status: 'unavailable', reason: verdict.reason ?? 'unknown' })
-}
-
-function sendError(response: ServerResponse, status: number, code: ErrorCode, message: string): void {
-  sendJson(response, status, { error: { code, message } })
-}
-
-function sendJson(response: ServerResponse, status: number, value: object): void {
-  send(response, status, 'application/json; charset=utf-8', `${JSON.stringify(value)}\n`)
-}
-
-/** Node's own HTTP code leaves the body out of the answer to HEAD. */
-function send(response: ServerResponse, status: number, contentType: string, body: string): void {
-  response.writeHead(status, {
-    'Content-Type': contentType,
-    'Content-Length': Buffer.byteLength(body),
-    'Cache-Control': 'no-store',
-    'X-Content-Type-Options': 'nosniff',
-  })
-  response.end(body)
+function sendVerdict(response: ServerResponse, { ok, reason, warnings = [] }: Verdict): void {
+  const warned = warnings.length > 0 ? { warnings } : {}
+  if (ok) sendJson(response, 200, { status: 'ok', ...warned })
+  else sendJson(response, 503, { status: 'unavailable', reason: reason ?? 'unknown', ...warned })
 }

@@ -1,8 +1,10 @@
 /** The only door of the admin interface. */
+export type { ClusterControl } from './cluster.ts'
 export { type AdminHandler, type AdminOptions, createAdminHandler } from './http.ts'
 export { NodeMetrics } from './metrics.ts'
 export type {
   AdminSource,
+  MemberProgress,
   MemberStatus,
   MessageTotals,
   MetricsSnapshot,

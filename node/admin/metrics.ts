@@ -6,7 +6,7 @@
  */
 import { performance } from 'node:perf_hooks'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { MetricsSnapshot, QueueMetrics, RaftMetrics } from './source.ts'
+import type { MetricsSnapshot, QueueMetrics, RaftMetrics, StorageMetrics } from './source.ts'
 
 /** Queues with series of their own: those with most messages. The sums below cover all of them. */
 export const QUEUE_SERIES_MAX = 1_000
@@ -38,6 +38,7 @@ export class NodeMetrics {
 function takeSnapshot(snapshot: MetricsSnapshot): Registry {
   const registry = new Registry()
   addRaft(registry, snapshot.raft)
+  addStorage(registry, snapshot.storage)
   addQueues(registry, snapshot.queues)
   const { totals } = snapshot
   const counter = (name: string, help: string, value: number) =>
@@ -64,6 +65,21 @@ function addRaft(registry: Registry, groups: readonly RaftMetrics[]): void {
   gauge('meshmq_raft_commit_index', 'Last log index known to be committed', (group) => group.commitIndex)
   gauge('meshmq_raft_applied_index', 'Last log index applied to the state', (group) => group.appliedIndex)
   gauge('meshmq_raft_is_leader', '1 on the leader', (group) => Number(group.isLeader))
+  gauge('meshmq_raft_is_voter', '1 while this node counts in elections and commits', (group) => Number(group.isVoter))
+  gauge('meshmq_raft_first_index', 'First log index that is still held', (group) => group.firstIndex)
+  gauge('meshmq_raft_checkpoint_index', 'Log index of the newest checkpoint', (group) => group.checkpointIndex)
+  gauge('meshmq_raft_in_doubt', '1 while this node may have forgotten promises and does not count', (group) =>
+    Number(group.doubt !== 0),
+  )
+  const lag = new Gauge({
+    name: 'meshmq_raft_peer_lag_entries',
+    help: "Entries of the leader's log that a peer is not known to hold; on the leader alone",
+    labelNames: ['group', 'incarnation', 'peer'],
+    registers: [registry],
+  })
+  for (const group of groups) {
+    for (const { id, lagEntries } of group.peers) lag.set({ ...raftLabels(group), peer: id }, lagEntries)
+  }
   const elections = new Counter({
     name: 'meshmq_raft_elections_total',
     help: 'Elections that this node started',
@@ -71,6 +87,19 @@ function addRaft(registry: Registry, groups: readonly RaftMetrics[]): void {
     registers: [registry],
   })
   for (const group of groups) elections.inc(raftLabels(group), group.electionsTotal)
+}
+
+function addStorage(registry: Registry, storage: StorageMetrics): void {
+  const { diskFreeBytes } = storage
+  addGauge(registry, 'meshmq_wal_segments', 'Files of the log', storage.segments)
+  addGauge(registry, 'meshmq_checkpoint_bytes', 'Size of the newest checkpoint', storage.checkpointBytes)
+  addCounter(registry, 'meshmq_checkpoints_total', 'Checkpoints that this node made', storage.checkpointsTotal)
+  addCounter(registry, 'meshmq_installs_total', "Leaders' checkpoints that this node installed", storage.installsTotal)
+  addGauge(registry, 'meshmq_bodies_missing', 'Entries whose messages this node lacks', storage.missingBodies)
+  const repaired = 'Entries that this node lacked and has from a peer again'
+  addCounter(registry, 'meshmq_bodies_repaired_total', repaired, storage.repairedBodiesTotal)
+  addGauge(registry, 'meshmq_disk_full', '1 while publishes are refused for want of space', Number(storage.diskFull))
+  if (diskFreeBytes !== undefined) addGauge(registry, 'meshmq_disk_free_bytes', 'Free space of the disk', diskFreeBytes)
 }
 
 function raftLabels({ group, incarnation }: RaftMetrics): { group: string; incarnation: string } {

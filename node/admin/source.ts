@@ -10,6 +10,8 @@ export interface Verdict {
   readonly ok: boolean
   /** Why not, for people; absent when ok. */
   readonly reason?: string
+  /** What an operator should look at though the node serves, for people. */
+  readonly warnings?: readonly string[]
 }
 
 export interface AdminSource {
@@ -40,6 +42,23 @@ export interface NodeStatus {
   readonly commitIndex: number
   readonly appliedIndex: number
   readonly lastIndex: number
+  /** The first entry that the log still holds. */
+  readonly firstIndex: number
+  /** Of the newest checkpoint; 0: there is none. */
+  readonly checkpointIndex: number
+  /** What this node is in the cluster, as far as its log is applied. `none`: not added yet, or removed. */
+  readonly member: 'voter' | 'learner' | 'none'
+  /** Not 0: this node may have forgotten what it promised, and counts for nothing until the cluster has made sure. */
+  readonly doubt: number
+  /** To whom this leader hands its leadership over. */
+  readonly transferee?: string
+  /** The checkpoint that this node fetches from the leader is of this index. */
+  readonly installing?: number
+  /** Bodies that this node lacks and no peer has given yet. */
+  readonly missingBodies: number
+  readonly diskFull: boolean
+  /** Absent until it is known. */
+  readonly diskFreeBytes?: number
   /** Of the replicated state at `appliedIndex`: equal there on every node. Only on request. */
   readonly stateHash?: string
   readonly machineTimeMs: number
@@ -57,6 +76,18 @@ export interface MemberStatus {
   readonly connected: boolean
   /** Its process is known to be gone: its socket closed and a redial was refused. */
   readonly down: boolean
+  /** By its id, in the membership that is applied here. `none`: it has an address here, and is no member. */
+  readonly role: 'voter' | 'learner' | 'none'
+  /** What the leader knows of it; absent where another node is asked, and of itself. */
+  readonly progress?: MemberProgress
+}
+
+export interface MemberProgress {
+  /** Up to here its synced log is known to equal the leader's. */
+  readonly matchIndex: number
+  readonly lagEntries: number
+  readonly mode: 'probe' | 'replicate' | 'install'
+  readonly doubt: number
 }
 
 export interface RaftMetrics {
@@ -66,6 +97,12 @@ export interface RaftMetrics {
   readonly commitIndex: number
   readonly appliedIndex: number
   readonly isLeader: boolean
+  readonly isVoter: boolean
+  readonly firstIndex: number
+  readonly checkpointIndex: number
+  readonly doubt: number
+  /** What a leader knows of its peers; empty on others. */
+  readonly peers: readonly { readonly id: string; readonly lagEntries: number }[]
   /** Elections that this node started since its process began. */
   readonly electionsTotal: number
 }
@@ -91,8 +128,22 @@ export interface MessageTotals {
   readonly rejected: number
 }
 
+/** Checkpoints, installs and the disk. */
+export interface StorageMetrics {
+  readonly segments: number
+  readonly checkpointBytes: number
+  readonly checkpointsTotal: number
+  readonly installsTotal: number
+  readonly missingBodies: number
+  readonly repairedBodiesTotal: number
+  /** Undefined until it is known. */
+  readonly diskFreeBytes: number | undefined
+  readonly diskFull: boolean
+}
+
 export interface MetricsSnapshot {
   readonly raft: readonly RaftMetrics[]
+  readonly storage: StorageMetrics
   /** Every queue; read once, in any order. */
   readonly queues: Iterable<QueueMetrics>
   readonly totals: MessageTotals

@@ -7,15 +7,52 @@ export interface AdminAnswer {
 
 const ANSWER_TIMEOUT_MS = 1_000
 
+/** The answer to a change: a node that does not lead says where the leader is. */
+export interface ChangeAnswer extends AdminAnswer {
+  readonly location: string | undefined
+}
+
 /** `url` is the node's WebSocket URL; undefined when nothing that speaks our language answers there in time. */
 export async function fetchAdmin(url: string, path: string, token?: string): Promise<AdminAnswer | undefined> {
-  const headers: Record<string, string> = { connection: 'close' }
-  if (token !== undefined) headers.authorization = `Bearer ${token}`
   try {
-    const target = new URL(path, url.replace(/^ws/, 'http'))
-    const response = await fetch(target, { headers, signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) })
+    const response = await fetch(httpUrl(url, path), { headers: headersOf(token), signal: within(ANSWER_TIMEOUT_MS) })
     return { ok: response.ok, value: await response.json() }
   } catch {
     return undefined
   }
+}
+
+/** Redirections are the caller's to follow, since `fetch` would leave the token behind. */
+export async function postAdmin(
+  url: string,
+  path: string,
+  body: object,
+  timeoutMs: number,
+  token?: string,
+): Promise<ChangeAnswer | undefined> {
+  try {
+    const response = await fetch(httpUrl(url, path), {
+      method: 'POST',
+      redirect: 'manual',
+      headers: { ...headersOf(token), 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      signal: within(timeoutMs),
+    })
+    const location = response.headers.get('location') ?? undefined
+    return { ok: response.ok, value: await response.json(), location }
+  } catch {
+    return undefined
+  }
+}
+
+function httpUrl(url: string, path: string): URL {
+  return new URL(path, url.replace(/^ws/, 'http'))
+}
+
+function headersOf(token: string | undefined): Record<string, string> {
+  return { connection: 'close', ...(token !== undefined && { authorization: `Bearer ${token}` }) }
+}
+
+function within(ms: number): AbortSignal {
+  return AbortSignal.timeout(ms)
 }

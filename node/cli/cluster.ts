@@ -1,10 +1,11 @@
 /**
- * `meshmq cluster status`: the members as the node that we are connected to sees them, and each member's own word where it
+ * `meshmq cluster status`, and the door to the changes (cluster-change.ts): the members as the node that we are connected to sees them, and each member's own word where it
  * can be reached. A dead member is a row, not an error.
  */
 import type { Command } from 'commander'
-import type { NodeStatus } from '../admin/index.ts'
+import type { MemberStatus, NodeStatus } from '../admin/index.ts'
 import { fetchAdmin } from './admin-client.ts'
+import { addClusterChanges } from './cluster-change.ts'
 import { printJson, printLine, printTable } from './output.ts'
 import { addSessionOptions, type SessionOptions, tokenOf, withClient } from './session.ts'
 
@@ -13,17 +14,20 @@ interface ClusterCommandOptions extends SessionOptions {
 }
 
 export function addClusterCommands(program: Command): void {
-  const cluster = program.command('cluster').description('look at the cluster')
+  const cluster = program.command('cluster').description('look at the cluster, change its members')
   const status = cluster
     .command('status')
-    .description('show members, leader and log')
+    .description('show members, leader, log and checkpoints')
     .option('--json', 'print a JSON object')
   addSessionOptions(status).action(showStatus)
+  addClusterChanges(cluster)
   cluster.addHelpText(
     'after',
     `
 Examples:
   $ meshmq cluster status
+  $ meshmq cluster add n4 --promote
+  $ meshmq cluster remove n2
   $ meshmq cluster status --json | jq .leader`,
   )
 }
@@ -41,12 +45,48 @@ async function showStatus(options: ClusterCommandOptions): Promise<void> {
   await printLine(
     `cluster ${seen.clusterName} (${seen.clusterId ?? 'not founded yet'}), ${leader}, term ${seen.term}\n`,
   )
-  const rows = members.map(({ id, url, connected, down, status }) => {
-    const state = status === undefined ? (down ? 'down' : connected ? 'silent' : 'unreachable') : status.role
-    const log = status === undefined ? ['-', '-', '-'] : [status.appliedIndex, status.commitIndex, status.sessions]
-    return [id, state, ...log, status?.version ?? '-', url]
+  const heads = [
+    'NODE',
+    'STATE',
+    'ROLE',
+    'LAG',
+    'APPLIED',
+    'COMMITTED',
+    'FIRST',
+    'CHECKPOINT',
+    'SESSIONS',
+    'VERSION',
+    'URL',
+  ]
+  // What a follower lacks only the leader knows.
+  const leads = members.find(({ status }) => status?.role === 'leader')?.status
+  const rows = members.map((member) => {
+    const known = leads?.members.find(({ id }) => id === member.id) ?? member
+    return [member.id, stateOf(member), roleOf(known, member.status), lagOf(known, leads), ...logOf(member), member.url]
   })
-  await printTable(['NODE', 'STATE', 'APPLIED', 'COMMITTED', 'SESSIONS', 'VERSION', 'URL'], rows)
+  await printTable(heads, rows)
+}
+
+type Row = MemberStatus & { readonly status: NodeStatus | undefined }
+
+function stateOf({ connected, down, status }: Row): string {
+  if (status !== undefined) return status.installing === undefined ? status.role : 'installing'
+  return down ? 'down' : connected ? 'silent' : 'unreachable'
+}
+
+function roleOf({ role, progress }: MemberStatus, status: NodeStatus | undefined): string {
+  const isInDoubt = (status?.doubt ?? progress?.doubt ?? 0) !== 0
+  return isInDoubt ? `${role}, in doubt` : role
+}
+
+function lagOf({ id, progress }: MemberStatus, leads: NodeStatus | undefined): string | number {
+  return id === leads?.node ? 0 : (progress?.lagEntries ?? '-')
+}
+
+function logOf({ status }: Row): (string | number)[] {
+  if (status === undefined) return ['-', '-', '-', '-', '-', '-']
+  const { appliedIndex, commitIndex, firstIndex, checkpointIndex, sessions, version } = status
+  return [appliedIndex, commitIndex, firstIndex, checkpointIndex, sessions, version]
 }
 
 async function askMember(url: string, token: string | undefined): Promise<NodeStatus | undefined> {

@@ -40,7 +40,7 @@ export async function withClient<T>(options: SessionOptions, use: (client: Clien
   }
 }
 
-function serversOf(options: SessionOptions): string[] {
+export function serversOf(options: SessionOptions): string[] {
   if (options.server !== undefined) return [...options.server]
   const fromEnvironment = process.env.MESHMQ_SERVERS
   return fromEnvironment ? collectList(fromEnvironment) : defaultServers

@@ -9,7 +9,7 @@ import {
   type NodeStatus,
 } from '../../node/admin/index.ts'
 import { QUEUE_SERIES_MAX } from '../../node/admin/metrics.ts'
-import type { QueueMetrics } from '../../node/admin/source.ts'
+import type { QueueMetrics, Verdict } from '../../node/admin/source.ts'
 
 const status: NodeStatus = {
   node: 'n1',
@@ -24,16 +24,22 @@ const status: NodeStatus = {
   commitIndex: 12,
   appliedIndex: 11,
   lastIndex: 13,
+  firstIndex: 5,
+  checkpointIndex: 9,
+  member: 'voter',
+  doubt: 0,
+  missingBodies: 0,
+  diskFull: false,
   machineTimeMs: 9_000,
-  members: [{ id: 'n1', url: 'ws://127.0.0.1:7101', connected: true, down: false }],
+  members: [{ id: 'n1', url: 'ws://127.0.0.1:7101', connected: true, down: false, role: 'voter' }],
   sessions: 2,
   queues: 1,
 }
 
 class HandMadeSource implements AdminSource {
   queues: QueueMetrics[] = [{ queue: 'billing', ready: 5, unsettled: 2, consumers: 1 }]
-  well = { ok: true } as { ok: boolean; reason?: string }
-  serving = { ok: true } as { ok: boolean; reason?: string }
+  well: Verdict = { ok: true }
+  serving: Verdict = { ok: true }
   hashesTaken = 0
 
   healthy() {
@@ -59,6 +65,21 @@ class HandMadeSource implements AdminSource {
       appliedIndex: 11,
       isLeader: true,
       electionsTotal: 2,
+      isVoter: true,
+      firstIndex: 5,
+      checkpointIndex: 9,
+      doubt: 0,
+      peers: [{ id: 'n2', lagEntries: 3 }],
+    }
+    const storage = {
+      segments: 2,
+      checkpointBytes: 1_000,
+      checkpointsTotal: 4,
+      installsTotal: 1,
+      missingBodies: 0,
+      repairedBodiesTotal: 6,
+      diskFreeBytes: 5_000,
+      diskFull: false,
     }
     const totals = {
       published: 100,
@@ -70,7 +91,7 @@ class HandMadeSource implements AdminSource {
       released: 3,
       rejected: 2,
     }
-    return { raft: [raft], queues: this.queues, totals, connections: 7 }
+    return { raft: [raft], storage, queues: this.queues, totals, connections: 7 }
   }
 }
 
@@ -119,6 +140,20 @@ describe('the probes', () => {
     expect((await ask('/livez')).status).toBe(200)
   })
 
+  it('tell warnings whether or not the node serves', async () => {
+    const source = new HandMadeSource()
+    const ask = await serve(source)
+    source.serving = { ok: true, warnings: ['in doubt'] }
+    const ready = await ask('/readyz')
+    expect([ready.status, JSON.parse(ready.body)]).toEqual([200, { status: 'ok', warnings: ['in doubt'] }])
+    source.serving = { ok: false, reason: 'removed', warnings: ['in doubt'] }
+    expect(JSON.parse((await ask('/readyz')).body)).toEqual({
+      status: 'unavailable',
+      reason: 'removed',
+      warnings: ['in doubt'],
+    })
+  })
+
   it('answer HEAD without a body', async () => {
     const answer = await (await serve(new HandMadeSource()))('/readyz', { method: 'HEAD' })
     expect([answer.status, answer.body]).toEqual([200, ''])
@@ -165,6 +200,19 @@ describe('/metrics', () => {
       'meshmq_messages_acknowledged_total 80',
       'meshmq_messages_released_total 3',
       'meshmq_messages_rejected_total 2',
+      'meshmq_raft_is_voter{group="0",incarnation="1"} 1',
+      'meshmq_raft_first_index{group="0",incarnation="1"} 5',
+      'meshmq_raft_checkpoint_index{group="0",incarnation="1"} 9',
+      'meshmq_raft_in_doubt{group="0",incarnation="1"} 0',
+      'meshmq_raft_peer_lag_entries{group="0",incarnation="1",peer="n2"} 3',
+      'meshmq_wal_segments 2',
+      'meshmq_checkpoint_bytes 1000',
+      'meshmq_checkpoints_total 4',
+      'meshmq_installs_total 1',
+      'meshmq_bodies_missing 0',
+      'meshmq_bodies_repaired_total 6',
+      'meshmq_disk_free_bytes 5000',
+      'meshmq_disk_full 0',
       'meshmq_connections 7',
       'meshmq_queues 1',
     ]) {
