@@ -143,6 +143,11 @@ export class MembershipHistory {
     return this.#held.at(-1)?.membership
   }
 
+  /** The one before the current, if the log still tells. */
+  get former(): Membership | undefined {
+    return this.#held.at(-2)?.membership
+  }
+
   /** 0 until entry 1 is held. */
   get currentIndex(): LogIndex {
     return this.#held.at(-1)?.entry.index ?? 0

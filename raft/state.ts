@@ -151,9 +151,17 @@ export class RaftState {
     return this.checkpoint?.index ?? 0
   }
 
-  /** Whether this node may stand for election: a voter, or nobody knows the voters yet. An emptied log is no new cluster's. */
+  /**
+   * Whether this node may stand for election: a voter, or nobody knows the voters yet, unless the log was lost with them. Also one
+   * whose removal is not known to be committed, without a vote of its own: its log may be the only one that can win, while the
+   * membership of before needs its vote (dissertation §4.2.2).
+   */
   get mayCampaign(): boolean {
-    return this.membership === undefined ? this.#doubt === 0 : isVoter(this.membership, this.self)
+    const { membership, memberships } = this
+    if (membership === undefined) return this.#doubt === 0
+    if (isVoter(membership, this.self)) return true
+    const isPending = memberships.currentIndex > this.log.commitIndex && this.#doubt === 0
+    return isPending && memberships.former !== undefined && isVoter(memberships.former, this.self)
   }
 
   /** A leader that has applied an entry of its own term: its state machine reflects all that was committed before. */

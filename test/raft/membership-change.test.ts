@@ -395,6 +395,30 @@ describe('a removal', () => {
     expect(leader.ticks(500)).toEqual([])
   })
 
+  test('that is not committed leaves the removed one the right to campaign: its log may be the only one that can win', () => {
+    const cluster = founded()
+    const former = cluster.leader!
+    const [one, other] = cluster.followers()
+    // The joint membership is committed; of the new one, without the leader, nobody hears.
+    change(cluster, { type: 'remove', id: other!.id })
+    cluster.tick(3)
+    cluster.drop = ({ type, to }) =>
+      type === 'appendRequest' && to === one!.id && former.status.membership!.votersOutgoing.length === 0
+    former.core.changeMembership({ type: 'remove', id: former.id })
+    cluster.settle()
+    cluster.propose('only here')
+    cluster.settle()
+    expect([former.status.isVoter, one!.status.isVoter]).toEqual([false, true])
+    cluster.drop = () => false
+    cluster.crash(former.id)
+    cluster.restart(former.id)
+    cluster.tickUntil('the other leads', () => one!.status.role === 'leader' && one!.status.established)
+    expect(one!.appliedTexts).toEqual(['only here'])
+    expect(one!.status.membership!.voters).toEqual([member(one!.id)])
+    cluster.tick(15)
+    expect(former.status).toMatchObject({ role: 'follower', isVoter: false })
+  })
+
   test('of the last voter, or of a stranger, is refused', () => {
     const cluster = founded(['n1'])
     expect(change(cluster, { type: 'remove', id: 'n1' })).toBe('lastVoter')

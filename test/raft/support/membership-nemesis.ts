@@ -59,7 +59,8 @@ export class MembershipNemesis {
   }
 
   #promote(leader: TestNode, learner: Member | undefined): void {
-    if (learner === undefined) return
+    const { voters } = leader.status.membership!
+    if (learner === undefined || !this.#isSound([...voters.filter(({ id }) => id !== learner.id), learner])) return
     const refused = typeof leader.core.changeMembership({ type: 'promote', id: learner.id }) === 'string'
     if (!refused) this.moves.promoted++
   }
