@@ -6,7 +6,7 @@
 import { ElectionTimer } from './election-timer.ts'
 import { invariant } from './invariant.ts'
 import { entryBytes, RaftLog } from './log.ts'
-import { isSameMember, isVoter, type Member, type Membership, MembershipHistory } from './membership.ts'
+import { isAmong, isSameMember, isVoter, type Member, type Membership, MembershipHistory } from './membership.ts'
 import { RAFT_DEFAULTS, type RaftOptions, type RaftTuning } from './options.ts'
 import { type Letter, Outbox } from './outbox.ts'
 import type { Role, SnapshotMark } from './ports.ts'
@@ -160,6 +160,7 @@ export class RaftState {
     const { membership, memberships } = this
     if (membership === undefined) return this.#doubt === 0
     if (isVoter(membership, this.self)) return true
+    if (isAmong(membership.learners, this.self)) return false
     const isPending = memberships.currentIndex > this.log.commitIndex && this.#doubt === 0
     return isPending && memberships.former !== undefined && isVoter(memberships.former, this.self)
   }
