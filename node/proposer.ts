@@ -10,8 +10,7 @@
 import type { Clock } from '../raft/index.ts'
 import { FrameKind } from '../wire/frame.ts'
 import { limits } from '../wire/limits.ts'
-import { refusePublishFrame } from '../wire/refused-publish-frame.ts'
-import { encodeEntry, encodeNodeCommand } from './queue/index.ts'
+import { encodeEntry, encodeNodeCommand, refusePublishFrame } from './queue/index.ts'
 
 export interface ProposerOptions {
   readonly clock: Clock

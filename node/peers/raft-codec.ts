@@ -41,22 +41,9 @@ export function writeRaftMessage(writer: ParcelWriter, group: GroupId, message: 
     groupIncarnation: group.incarnation,
   }
   switch (message.type) {
-    case 'appendRequest': {
-      const { term, prevIndex, prevTerm, commit, entries } = message
-      const header = new Uint8Array(APPEND_HEADER_BYTES + ENTRY_HEADER_BYTES * entries.length)
-      const view = viewOf(header)
-      putFloats(view, term, prevIndex, prevTerm, commit)
-      view.setUint32(32, entries.length, true)
-      let at = APPEND_HEADER_BYTES
-      for (const entry of entries) {
-        view.setFloat64(at, entry.term, true)
-        view.setUint8(at + 8, entry.type)
-        view.setUint32(at + 9, entry.data.length, true)
-        at += ENTRY_HEADER_BYTES
-      }
-      writer.add(head, header, ...entries.map((entry) => entry.data))
+    case 'appendRequest':
+      writer.add(head, appendHeader(message), ...message.entries.map((entry) => entry.data))
       return
-    }
     case 'appendResponse': {
       const payload = new Uint8Array(APPEND_RESPONSE_BYTES)
       const view = viewOf(payload)
@@ -96,6 +83,21 @@ export function writeRaftMessage(writer: ParcelWriter, group: GroupId, message: 
       writer.add(head, encode([message.term]))
       return
   }
+}
+
+function appendHeader({ term, prevIndex, prevTerm, commit, entries }: AppendRequest): Uint8Array {
+  const header = new Uint8Array(APPEND_HEADER_BYTES + ENTRY_HEADER_BYTES * entries.length)
+  const view = viewOf(header)
+  putFloats(view, term, prevIndex, prevTerm, commit)
+  view.setUint32(32, entries.length, true)
+  let at = APPEND_HEADER_BYTES
+  for (const entry of entries) {
+    view.setFloat64(at, entry.term, true)
+    view.setUint8(at + 8, entry.type)
+    view.setUint32(at + 9, entry.data.length, true)
+    at += ENTRY_HEADER_BYTES
+  }
+  return header
 }
 
 /** Throws RangeError or a MessagePack error on a payload that is not of its kind; undefined for kinds that are not Raft's. */
