@@ -137,6 +137,23 @@ export class ChunkWriter {
   }
 
   text(text: string): void {
+    const start = this.#at
+    this.number(text.length)
+    const bytes = this.#bytes
+    let at = this.#at
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i)
+      if (code >= 0x80) {
+        this.#at = start
+        return this.#wideText(text)
+      }
+      bytes[at++] = code
+    }
+    this.#at = at
+  }
+
+  /** A text of more than ASCII, which names mostly are not. */
+  #wideText(text: string): void {
     const bytes = encoder.encode(text)
     this.number(bytes.length)
     this.#bytes.set(bytes, this.#at)

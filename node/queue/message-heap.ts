@@ -6,12 +6,16 @@
  * until the heap changes, which copies them then: at the cost of a memory copy, and only for what changes.
  */
 const ROWS_MIN = 16
+/** What columns without rows share: most queues and consumers of a large cluster are idle. */
+const NO_FLOATS = new Float64Array(0)
+const NO_WORDS = new Uint32Array(0)
+const NO_HALVES = new Uint16Array(0)
 
 export class MessageHeap {
-  #dueMs = new Float64Array(0)
-  #indexes = new Float64Array(0)
-  #positions = new Uint32Array(0)
-  #attempts = new Uint16Array(0)
+  #dueMs = NO_FLOATS
+  #indexes = NO_FLOATS
+  #positions = NO_WORDS
+  #attempts = NO_HALVES
   #length = 0
   /** A capture reads the columns: they are copied before they change. */
   #isShared = false

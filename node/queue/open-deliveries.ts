@@ -7,16 +7,20 @@
  * one of the two changes, which copies them then.
  */
 const ROWS_MIN = 16
+/** What columns without rows share: most queues and consumers of a large cluster are idle. */
+const NO_FLOATS = new Float64Array(0)
+const NO_WORDS = new Uint32Array(0)
+const NO_HALVES = new Uint16Array(0)
 /** Columns that are emptied are kept for the next deliveries if they have no more rows than this. */
 const ROWS_KEPT = 1024
 
 export class OpenDeliveries {
-  #deliveries = new Float64Array(0)
-  #indexes = new Float64Array(0)
-  #positions = new Uint32Array(0)
+  #deliveries = NO_FLOATS
+  #indexes = NO_FLOATS
+  #positions = NO_WORDS
   /** 0 marks a hole: attempts count from 1. */
-  #attempts = new Uint16Array(0)
-  #deadlines = new Float64Array(0)
+  #attempts = NO_HALVES
+  #deadlines = NO_FLOATS
   #start = 0
   #end = 0
   #size = 0
