@@ -9,6 +9,7 @@
  *     the rest, being rare: one MessagePack array
  */
 import {
+  type AppendRequest,
   type Entry,
   EntryType,
   type GroupId,
