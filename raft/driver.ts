@@ -52,7 +52,7 @@ export class RaftDriver {
   readonly #readers: Readers
   /** In the order in which storage will confirm them. */
   readonly #writes: Write[] = []
-  /** Up to here entries are known to be committed. */
+  /** Up to here the core has handed out commits; a checkpoint that was installed since may be ahead of it. */
   #committedIndex: LogIndex = 0
   /** Committed entries are being read back from storage; nothing else is applied meanwhile. */
   #isReading = false
@@ -158,7 +158,6 @@ export class RaftDriver {
       if (!this.#core.installed(mark)) return false
       this.#installs++
       this.#isReading = false
-      this.#committedIndex = mark.index
       restore()
       return true
     })
