@@ -29,8 +29,10 @@ const manifest = JSON.parse(readText('package.json')) as {
   scripts: Record<string, string>
 }
 const doors = packageDoors()
-/** Started by name, not imported: by package.json's scripts, by .ci/run, by a person (the examples) or by the packaging check. */
-const mains = [...sources.keys()].filter((file) => isStarted(file) || /^(examples|test\/packaging)\//.test(file))
+/** Started by name, not imported: by package.json's scripts, by .ci/run, by a person (the examples), by the packaging check or by
+ * the simulators' pool. */
+const startedElsewhere = /^(examples\/|test\/packaging\/|test\/(sim|system)\/worker\.ts$)/
+const mains = [...sources.keys()].filter((file) => isStarted(file) || startedElsewhere.test(file))
 const documents = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...markdownIn('docs')]
 
 /** The sources behind `exports` and `bin`. */

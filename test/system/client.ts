@@ -8,8 +8,8 @@ import { type Client, type ConnectOptions, connectWith } from '../../client/inde
 import type { OpenSocket } from '../../client/socket.ts'
 import { NodeClock } from '../sim/node-clock.ts'
 import type { Random } from '../support/random.ts'
-import type { Host, Network } from './network.ts'
-import type { SimulatedSocket } from './socket.ts'
+import type { Network } from './network.ts'
+import type { Host, SimulatedSocket } from './socket.ts'
 
 /** As a TCP stack would, roughly: who dials into nothing is told after this. */
 const DIAL_MS = 10_000

@@ -5,18 +5,10 @@
  *
  * Never: a look into a frame.
  */
-import type { NodeClock } from '../sim/node-clock.ts'
 import type { Scheduler } from '../sim/scheduler.ts'
 import type { Trace } from '../sim/trace.ts'
 import type { Random } from '../support/random.ts'
-import { SimulatedSocket } from './socket.ts'
-
-/** One life of a process, at an address that it may share with lives before and after it. */
-export interface Host {
-  readonly name: string
-  readonly clock: NodeClock
-  alive: boolean
-}
+import { type Host, SimulatedSocket, type Wires } from './socket.ts'
 
 export interface Weather {
   readonly delayMs: readonly [low: number, high: number]
@@ -51,7 +43,7 @@ interface Listening {
 /** A dial that nobody answers is repeated after so long (TCP's first repeat comes after a second). */
 const SYN_MS = [200, 1000] as const
 
-export class Network {
+export class Network implements Wires {
   readonly counts: NetworkCounts = { dials: 0, refused: 0, frames: 0, bytes: 0, bytesLost: 0, broken: 0 }
   weather: Weather = fairWeather
   readonly scheduler: Scheduler
@@ -68,6 +60,7 @@ export class Network {
     this.trace = trace
   }
 
+  /** How long one frame is under way, milliseconds. */
   delay(): number {
     const { delayMs, spikeChance, spikeMs } = this.weather
     const usual = this.random.between(delayMs[0], delayMs[1])

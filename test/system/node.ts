@@ -18,8 +18,9 @@ import type { Scheduler } from '../sim/scheduler.ts'
 import type { Trace } from '../sim/trace.ts'
 import type { Random } from '../support/random.ts'
 import { DataDirectory } from './data-directory.ts'
-import type { Host, Network } from './network.ts'
+import type { Network } from './network.ts'
 import type { Oracle, Sighting } from './oracle.ts'
+import type { Host } from './socket.ts'
 import type { Swarm } from './swarm.ts'
 
 /** What the world around a node is made of; the same for all nodes of a run. */
@@ -83,8 +84,9 @@ export class SimulatedNode {
     return this.#life?.host.clock.paused === true
   }
 
+  /** Undefined while its storage is not open, and from the moment that it is to stop. */
   get core(): NodeCore | undefined {
-    return this.#life?.core
+    return this.#life?.isStopping === true ? undefined : this.#life?.core
   }
 
   /** A leader in its own eyes, which may be out of date. */

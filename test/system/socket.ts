@@ -7,7 +7,9 @@
 
 import type { FrameSocket } from '../../node/socket.ts'
 import { InvariantError } from '../../raft/index.ts'
-import type { Host, Network } from './network.ts'
+import type { NodeClock } from '../sim/node-clock.ts'
+import type { Scheduler } from '../sim/scheduler.ts'
+import type { Random } from '../support/random.ts'
 
 /** What the two kernels hold of one direction before the sender's process has to. */
 const KERNEL_BYTES = 64 * 1024
@@ -15,6 +17,25 @@ const KERNEL_BYTES = 64 * 1024
 const CLOSE_MS = 1_000
 /** How long a broken connection may take to be noticed. */
 const BREAK_MS = [0, 20] as const
+
+/** One life of a process, at an address that it may share with lives before and after it. */
+export interface Host {
+  readonly name: string
+  readonly clock: NodeClock
+  alive: boolean
+}
+
+/** What a socket needs of the network. */
+export interface Wires {
+  readonly scheduler: Scheduler
+  readonly random: Random
+  readonly counts: { frames: number; bytes: number; bytesLost: number }
+  /** How long one frame is under way, milliseconds. */
+  delay(): number
+  isCut(from: string, to: string): boolean
+  /** Both ends are closed. */
+  forget(socket: SimulatedSocket): void
+}
 
 /** A frame, or a word of the connection itself. */
 type Item = Uint8Array | 'close' | 'reset' | 'ping' | 'pong'
@@ -25,7 +46,7 @@ export class SimulatedSocket implements FrameSocket {
   peer: SimulatedSocket = this
   receive: (frame: Uint8Array) => void = () => {}
   fail: (error: unknown) => void = () => this.terminate()
-  readonly #network: Network
+  readonly #network: Wires
   #state: 'open' | 'closing' | 'closed' = 'open'
   #paused = false
   #heard = false
@@ -42,7 +63,7 @@ export class SimulatedSocket implements FrameSocket {
   readonly #onClose: (() => void)[] = []
   readonly #onDrain: (() => void)[] = []
 
-  static pair(network: Network, one: Host, other: Host): [SimulatedSocket, SimulatedSocket] {
+  static pair(network: Wires, one: Host, other: Host): [SimulatedSocket, SimulatedSocket] {
     const ends: [SimulatedSocket, SimulatedSocket] = [
       new SimulatedSocket(network, one),
       new SimulatedSocket(network, other),
@@ -52,7 +73,7 @@ export class SimulatedSocket implements FrameSocket {
     return ends
   }
 
-  private constructor(network: Network, host: Host) {
+  private constructor(network: Wires, host: Host) {
     this.#network = network
     this.host = host
   }
