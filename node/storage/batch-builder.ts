@@ -9,8 +9,9 @@
 import { crc32 } from 'node:zlib'
 import type { Entry } from '../../raft/index.ts'
 import { BATCH_HEADER_BYTES, encodeBatchHeader } from './batch.ts'
+import type { GroupState, PlainRecord } from './group-state.ts'
 import type { PendingAppend } from './pending-append.ts'
-import { encodeRecordHeader, RECORD_HEADER_BYTES, RecordType } from './record.ts'
+import { encodeRecordHeader, RECORD_HEADER_BYTES, type RecordHeader } from './record.ts'
 import { placeSeed } from './segment.ts'
 
 /** Bodies up to this size are copied behind their headers. */
@@ -18,7 +19,7 @@ const COPIED_BODY_BYTES_MAX = 4096
 /** So that headers (one buffer between two bodies) and bodies stay below IOV_MAX, 1,024: one write is one system call. */
 const UNCOPIED_BODIES_MAX = 500
 
-/** Records `from` (inclusive) to `to` (exclusive) of one append; its hard state, if it has one, is record 0. */
+/** Records `from` (inclusive) to `to` (exclusive) of one append; its head, if it has one, is record 0. */
 interface Part {
   readonly append: PendingAppend
   readonly from: number
@@ -34,27 +35,62 @@ export interface Batch {
 }
 
 function recordsOf(append: PendingAppend): number {
-  return append.entries.length + (append.hardState === undefined ? 0 : 1)
+  return append.entries.length + (append.head === undefined ? 0 : 1)
 }
 
-/** For a record that is not the hard state. */
+/** For a record that is not the head. */
 function entryOf(append: PendingAppend, record: number): Entry {
-  return append.entries[append.hardState === undefined ? record : record - 1] as Entry
+  return append.entries[append.head === undefined ? record : record - 1] as Entry
 }
 
 function bodyOf(append: PendingAppend, record: number): Uint8Array {
-  return append.hardState !== undefined && record === 0 ? append.hardState.vote : entryOf(append, record).data
+  return append.head !== undefined && record === 0 ? append.head.body : entryOf(append, record).data
 }
 
-/** Tells every entry of a batch that was written at `offset` where it lies now. */
-export function placeEntries(batch: Batch, segment: number, offset: number): void {
+/** The batch with the state of every group before all else, as a segment's first batch has to be. */
+export function withOpening(batch: Batch, states: readonly GroupState[]): Batch {
+  const opening = states.map((state) => ({
+    append: plainAppend(state, state.toRecord()),
+    from: 0,
+    to: 1,
+    completes: true,
+  }))
+  const bytes = states.reduce((sum, state) => sum + state.bytes, 0)
+  return {
+    parts: [...opening, ...batch.parts],
+    records: batch.records + opening.length,
+    recordBytes: batch.recordBytes + bytes,
+  }
+}
+
+/** One record for which nobody waits. */
+function plainAppend(state: GroupState, head: PlainRecord): PendingAppend {
+  return {
+    state,
+    sink: undefined,
+    head,
+    entries: [],
+    isKept: false,
+    previousTerm: 0,
+    voidsFrom: undefined,
+    resolve() {},
+    reject() {},
+  }
+}
+
+/** Brings the groups up to date after a batch was written at `offset`, and tells every entry where it lies now. */
+export function placeBatch(batch: Batch, segment: number, offset: number): void {
   let place = offset + BATCH_HEADER_BYTES
   for (const { append, from, to } of batch.parts) {
+    const { state, sink, head, isKept } = append
     for (let record = from; record < to; record++) {
-      const isHardState = append.hardState !== undefined && record === 0
-      if (!isHardState) append.sink.onPlaced(entryOf(append, record), segment, place)
+      if (head !== undefined && record === 0) state.applyRecord(head)
+      else sink?.onPlaced(entryOf(append, record), segment, place)
       place += RECORD_HEADER_BYTES + bodyOf(append, record).length
     }
+    const endsWithEntry = to > from && !(head !== undefined && to === 1)
+    if (endsWithEntry && isKept) state.isWritten = true
+    else if (endsWithEntry) state.applyEntry(entryOf(append, to - 1))
   }
 }
 
@@ -123,13 +159,14 @@ export class BatchBuilder {
     return count
   }
 
-  /** The batch's bytes for the place at `offset` of the segment of `seed`. Valid until the next call. */
-  encode(batch: Batch, number: number, seed: number, offset: number): Uint8Array[] {
+  /** The batch's bytes for the place at `offset` of the segment of `seed`; `groups`: see batch.ts. Valid until the next call. */
+  encode(batch: Batch, number: number, groups: number, seed: number, offset: number): Uint8Array[] {
     const buffers: Uint8Array[] = []
     const { records, recordBytes } = batch
+    const header = { number, syncedThrough: number - 1, recordBytes, records, groups }
     this.#arenaUsed = 0
     this.#reserve(BATCH_HEADER_BYTES)
-    encodeBatchHeader(this.#arena, { number, syncedThrough: number - 1, recordBytes, records }, placeSeed(seed, offset))
+    encodeBatchHeader(this.#arena, header, placeSeed(seed, offset))
     let place = offset + BATCH_HEADER_BYTES
     let runAt = 0
     for (const { append, from, to } of batch.parts) {
@@ -151,14 +188,7 @@ export class BatchBuilder {
   }
 
   #encodeHeader(append: PendingAppend, record: number, body: Uint8Array, at: number, seed: number): void {
-    const { group, hardState } = append
-    const bodyBytes = body.length
-    const bodyChecksum = crc32(body)
-    const isHardState = hardState !== undefined && record === 0
-    const { type, term, index } = isHardState
-      ? { type: RecordType.hardState, term: hardState.term, index: hardState.commit }
-      : entryOf(append, record)
-    encodeRecordHeader(this.#arena, at, { group, type, term, index, bodyBytes, bodyChecksum }, seed)
+    encodeRecordHeader(this.#arena, at, headerOf(append, record, body), seed)
   }
 
   /** Makes room in the arena; returns where. Buffers that were given out keep the arena that they are views of. */
@@ -172,4 +202,23 @@ export class BatchBuilder {
     }
     return at
   }
+}
+
+function headerOf(append: PendingAppend, record: number, body: Uint8Array): RecordHeader {
+  const { head, isKept } = append
+  const { group } = append.state
+  const bodyBytes = body.length
+  const bodyChecksum = crc32(body)
+  if (head !== undefined && record === 0) {
+    const { type, term, index } = head
+    return { group, type, isKept: false, term, index, previousTerm: 0, bodyBytes, bodyChecksum }
+  }
+  const { type, term, index } = entryOf(append, record)
+  const previousTerm = isKept ? 0 : previousTermOf(append, record)
+  return { group, type, isKept, term, index, previousTerm, bodyBytes, bodyChecksum }
+}
+
+function previousTermOf(append: PendingAppend, record: number): number {
+  const isFirst = record === (append.head === undefined ? 0 : 1)
+  return isFirst ? append.previousTerm : entryOf(append, record - 1).term
 }

@@ -1,13 +1,13 @@
 /**
  * The batch: what one write and one sync put on disk, as 40 bytes of header and its records without gaps.
  *
- *     0  u32 checksum of the header    8  u64 number            24 u32 bytes of records    32 u32 flags, 0
- *     4  u32 magic                     16 u64 syncedThrough     28 u32 count of records    36 u32 0
+ *     0  u32 checksum of the header    8  u64 number            24 u32 bytes of records    32 u32 0
+ *     4  u32 magic                     16 u64 syncedThrough     28 u32 count of records    36 u32 count of groups
  *
  * `syncedThrough` is the number of the last batch that was synced when this one was written. So a whole header anywhere behind
  * a bad batch proves that the bad one had been synced, which is the line between damage and a torn tail (trap 22). A batch
- * without records is a marker: it says only that all before it is synced. `flags` is for what recovery will have to tell later
- * readers, such as a cut.
+ * without records is a marker: it says only that all before it is synced. The count of groups is that of all groups with a record
+ * before this batch: a group all of whose records are lost is noticed by it.
  *
  * Never: I/O.
  */
@@ -26,6 +26,7 @@ export interface BatchHeader {
   readonly syncedThrough: number
   readonly recordBytes: number
   readonly records: number
+  readonly groups: number
 }
 
 export function encodeBatchHeader(target: Buffer, header: BatchHeader, seed: number): void {
@@ -34,7 +35,8 @@ export function encodeBatchHeader(target: Buffer, header: BatchHeader, seed: num
   writeUint64(target, 16, header.syncedThrough)
   target.writeUInt32LE(header.recordBytes, 24)
   target.writeUInt32LE(header.records, 28)
-  writeUint64(target, 32, 0)
+  target.writeUInt32LE(0, 32)
+  target.writeUInt32LE(header.groups, 36)
   target.writeUInt32LE(crc32(target.subarray(4, BATCH_HEADER_BYTES), seed), 0)
 }
 
@@ -48,6 +50,7 @@ export function decodeBatchHeader(segment: Buffer, at: number, seed: number): Ba
     syncedThrough: readUint64(segment, at + 16),
     recordBytes: segment.readUInt32LE(at + 24),
     records: segment.readUInt32LE(at + 28),
+    groups: segment.readUInt32LE(at + 36),
   }
 }
 
@@ -55,25 +58,32 @@ export interface PlacedRecord {
   readonly header: RecordHeader
   /** Of the record's header, from the start of the segment. */
   readonly offset: number
-  readonly body: Buffer
+  /** undefined: it is not as it was written. */
+  readonly body: Buffer | undefined
 }
 
-/** All records of a batch whose header was whole; undefined unless every byte of every one is as it was written. */
-export function decodeRecords(
-  segment: Buffer,
-  at: number,
-  batch: BatchHeader,
-  seed: number,
-): PlacedRecord[] | undefined {
+export interface DecodedRecords {
+  /** In order, up to the first one whose header is bad: from there on nobody can tell where the next one begins. */
+  readonly records: readonly PlacedRecord[]
+  /** Where that bad header is; undefined when every header is whole. */
+  readonly brokenAt: number | undefined
+  /** Every byte of every record is as it was written. */
+  readonly isWhole: boolean
+}
+
+/** The records of a batch whose header was whole. */
+export function decodeRecords(segment: Buffer, at: number, batch: BatchHeader, seed: number): DecodedRecords {
   const records: PlacedRecord[] = []
   let offset = at + BATCH_HEADER_BYTES
   const end = offset + batch.recordBytes
+  let isWhole = true
   while (offset < end) {
     const header = decodeRecordHeader(segment, offset, placeSeed(seed, offset))
-    const body = header && verifiedBody(segment, offset, header)
-    if (header === undefined || body === undefined) return undefined
+    if (header === undefined) return { records, brokenAt: offset, isWhole: false }
+    const body = verifiedBody(segment, offset, header)
+    if (body === undefined) isWhole = false
     records.push({ header, offset, body })
     offset += RECORD_HEADER_BYTES + header.bodyBytes
   }
-  return offset === end && records.length === batch.records ? records : undefined
+  return { records, brokenAt: undefined, isWhole: isWhole && offset === end && records.length === batch.records }
 }

@@ -1,30 +1,31 @@
 /**
- * One group's log: the `LogStorage` that Raft's driver gets.
+ * One group's log: the `LogStorage` that Raft's driver gets, and the entries that the group still holds though they are no part
+ * of its log any more (*kept* entries: messages refer to them).
  *
- * Entries live in two places: those whose batch is synced are on disk and known to the index; the younger ones, the tail, are
- * still objects in memory, so that reads see them at once. `append` changes both synchronously; a cut therefore never waits for
+ * Entries of the log live in two places: those whose batch is synced are on disk and known to the index; the younger ones, the tail,
+ * are still objects in memory, so that reads see them at once. `append` changes both synchronously; a cut therefore never waits for
  * the disk, and what comes back later for entries that it removed is recognised and ignored.
  *
  * Invariants:
  *  1. The tail continues the index without a gap: tail[0].index === index.lastIndex + 1.
  *  2. Terms never fall along the log (paper §5.3), nor does the hard state's.
+ *  3. A kept entry was committed, here or where it came from: what is kept is the same on every node.
  */
 import {
   type Entry,
-  type GroupId,
   type HardState,
-  InvariantError,
   invariant,
   type LogIndex,
   type LogStorage,
   type RecoveredLog,
-  type Term,
 } from '../../raft/index.ts'
+import type { DamagedLogError } from './errors.ts'
 import type { GroupHistory } from './group-history.ts'
-import type { LogIndexTable } from './log-index.ts'
+import type { GroupState } from './group-state.ts'
+import { HeldEntries, type LiveEntries } from './held-entries.ts'
+import { PlacementBuilder, positionOf } from './log-index.ts'
 import type { LogReader } from './log-reader.ts'
-import { encodeHardState, type PendingAppend, type PlacementSink } from './pending-append.ts'
-import type { TermRuns } from './term-runs.ts'
+import { encodeBase, encodeHardState, type PendingAppend, type PlacementSink } from './pending-append.ts'
 
 /** Finished entries at the front of the tail before it is moved together. */
 const TAIL_SLACK = 1024
@@ -33,31 +34,43 @@ const TAIL_SLACK = 1024
 export interface SharedLog {
   readonly reader: LogReader
   readonly entryBytesMax: number
+  /** The segment that the next batch goes to, or a later one does. */
+  readonly segment: number
   submit(append: PendingAppend): void
   /** Why the log is not usable any more. */
   readonly failure: Error | undefined
 }
 
+type Base = Parameters<LogStorage['reset']>[0]
+
 export class GroupLog implements LogStorage, PlacementSink {
+  /** An entry at or below the checkpoint turned out to be damaged; it is not held any more. */
+  onDamaged: ((index: LogIndex) => void) | undefined
+  /** What is on disk. */
+  readonly held: HeldEntries
   readonly #shared: SharedLog
-  readonly #group: GroupId
-  readonly #recovered: RecoveredLog
-  readonly #index: LogIndexTable
-  readonly #terms: TermRuns
-  #term: number
+  readonly #state: GroupState
+  #recovered: RecoveredLog
+  #hardState: HardState
   readonly #tail: Entry[] = []
   /** Entries at the front of `#tail` that are on disk by now. */
   #tailDone = 0
+  /** Entries at or below it are committed, and a checkpoint reflects them: other nodes have them too. */
+  #checkpoint: LogIndex
+  /** The greatest commit index that is in the log, or on its way there. */
+  #settled: LogIndex
 
-  constructor(shared: SharedLog, history: GroupHistory) {
+  constructor(shared: SharedLog, history: GroupHistory, state: GroupState, checkpoint: LogIndex) {
     this.#shared = shared
-    this.#group = history.group
+    this.#state = state
     this.#recovered = history.recovered()
-    this.#index = history.index
-    this.#terms = history.terms
-    this.#term = this.#recovered.hardState.term
+    this.#hardState = this.#recovered.hardState
+    this.held = new HeldEntries(history.index, history.terms, history.kept)
+    this.#checkpoint = Math.min(checkpoint, history.settled)
+    this.#settled = history.settled
   }
 
+  /** What the log held when it was opened, or when it was reset since. */
   recovered(): RecoveredLog {
     return this.#recovered
   }
@@ -66,43 +79,144 @@ export class GroupLog implements LogStorage, PlacementSink {
   append(batch: { readonly hardState?: HardState; readonly entries: readonly Entry[] }): Promise<void> {
     const { hardState, entries } = batch
     if (this.#shared.failure !== undefined) return Promise.reject(this.#shared.failure)
-    if (hardState !== undefined) {
-      invariant(hardState.term >= this.#term, 'the term of the hard state never falls')
-      this.#term = hardState.term
+    if (hardState !== undefined) this.#takeHardState(hardState)
+    const first = entries[0]
+    const voidsFrom = first === undefined ? undefined : this.#makeRoom(first.index)
+    const previousTerm = this.held.terms.lastTerm
+    for (const entry of entries) this.#take(entry)
+    return this.#submit({
+      head: hardState && encodeHardState(hardState),
+      entries,
+      isKept: false,
+      previousTerm,
+      voidsFrom,
+      sink: this,
+    })
+  }
+
+  /**
+   * The log is empty from now on and goes on behind `base`. What it held and knows as committed stays held, without being part of the
+   * log, until a compaction finds that nobody needs it.
+   */
+  reset(base: Base): Promise<void> {
+    if (this.#shared.failure !== undefined) return Promise.reject(this.#shared.failure)
+    const voidsFrom =
+      this.held.lowestSegmentFrom(this.#settled + 1) ?? (this.#tail.length > 0 ? this.#shared.segment : undefined)
+    this.#tail.length = this.#tailDone
+    this.held.reset(base, this.#settled)
+    this.#settled = Math.min(this.#settled, base.index)
+    this.#checkpoint = base.index
+    const { index, term } = base
+    const hardState = { ...this.#hardState, commit: Math.min(this.#hardState.commit, index) }
+    this.#recovered = {
+      hardState,
+      firstIndex: index + 1,
+      baseTerm: term,
+      lastIndex: index,
+      termRuns: [],
+      memberships: [],
     }
-    for (const entry of entries) this.#take(entry, entry === entries[0])
-    return new Promise((resolve, reject) => {
-      const encoded = hardState && encodeHardState(hardState)
-      this.#shared.submit({ group: this.#group, sink: this, hardState: encoded, entries, resolve, reject })
+    return this.#submit({
+      head: encodeBase(base),
+      entries: [],
+      isKept: false,
+      previousTerm: 0,
+      voidsFrom,
+      sink: undefined,
     })
   }
 
   async read(from: LogIndex, bytesMax: number): Promise<Entry[]> {
     if (this.#shared.failure !== undefined) throw this.#shared.failure
     const last = this.#lastIndex
-    invariant(from >= this.#index.firstIndex && from <= last, 'only entries that the log holds are read')
+    if (from < this.held.index.firstIndex || from > last) return []
     // Both parts are fixed here, in one turn: a later cut does not change what this read gives.
     let bytes = 0
     let to = from
-    for (; to <= last; to++) {
+    for (; to <= last && !this.held.isDamaged(to); to++) {
       bytes += this.#bytesOf(to)
       if (bytes > bytesMax && to > from) break
     }
-    const onDisk = Math.min(to, this.#index.lastIndex + 1)
-    const young = to > onDisk ? this.#tail.slice(this.#tailAt(Math.max(from, onDisk)), this.#tailAt(to)) : []
-    if (from >= onDisk) return young
-    const old = await this.#shared.reader.read(this.#group, this.#index.slice(from, onDisk))
-    return young.length === 0 ? old : old.concat(young)
+    const onDisk = Math.max(from, Math.min(to, this.held.index.lastIndex + 1))
+    const young = to > onDisk ? this.#tail.slice(this.#tailAt(onDisk), this.#tailAt(to)) : []
+    if (from === onDisk) return young
+    const old = await this.#readPlaced(this.held.slice(from, onDisk))
+    // Consecutive ones only: whoever reads the log takes what is behind a damaged entry from elsewhere too.
+    const gap = old.findIndex((entry, i) => entry.index !== from + i)
+    if (gap !== -1) return old.slice(0, gap)
+    return old.length < onDisk - from ? old : old.concat(young)
   }
 
-  reset(_base: { readonly index: LogIndex; readonly term: Term }): Promise<void> {
-    throw new InvariantError('a log cannot be restarted yet')
+  // ---- entries that are held, in the log or not
+
+  /**
+   * Writes entries that the log does not hold, but messages refer to: all of them committed. Resolves when they are synced; from then on
+   * they are held.
+   */
+  keep(entries: readonly Entry[]): Promise<void> {
+    if (this.#shared.failure !== undefined) return Promise.reject(this.#shared.failure)
+    for (const entry of entries) this.#checkSize(entry)
+    return this.#submit({
+      head: undefined,
+      entries,
+      isKept: true,
+      previousTerm: 0,
+      voidsFrom: undefined,
+      sink: this.#keptSink,
+    })
+  }
+
+  /** In the log or kept, and not known as damaged. */
+  holds(index: LogIndex): boolean {
+    return this.held.has(index) || (index > this.held.index.lastIndex && index <= this.#lastIndex)
+  }
+
+  /**
+   * Of the given, those that are not held for good. `committed`: entries of the log above it may yet be replaced, or go in a reset, and
+   * count as missing; by default it is what the log itself knows.
+   */
+  missing(references: Iterable<LogIndex>, committed = Math.max(this.#settled, this.#checkpoint)): LogIndex[] {
+    const missing: LogIndex[] = []
+    for (const index of references) if (!this.held.hasCommitted(index, committed)) missing.push(index)
+    return missing
+  }
+
+  /**
+   * Entries that are held, from `from` on and in the order of their indexes, those skipped that are not: at least one, if there is any,
+   * stopping before `bytesMax` of data is passed.
+   */
+  async readHeld(from: LogIndex, bytesMax: number): Promise<Entry[]> {
+    for (let next = from; ; ) {
+      if (this.#shared.failure !== undefined) throw this.#shared.failure
+      const placement = new PlacementBuilder()
+      const bytes = this.held.collect(next, bytesMax, placement)
+      const young = this.#youngFrom(Math.max(next, this.held.index.lastIndex + 1), bytesMax - bytes, placement)
+      if (placement.indexes.length === 0) return young
+      next = (placement.indexes.at(-1) as LogIndex) + 1
+      const old = await this.#readPlaced(placement)
+      const found = old.concat(young)
+      if (found.length > 0) return found
+    }
+  }
+
+  /**
+   * Forgets the log below `firstIndex` (at most up to the end of what is synced), and of all that is held below it what is in none of
+   * these sets, unless it lies in segment `keepFrom` or a later one.
+   */
+  compact(firstIndex: LogIndex, checkpoint: LogIndex, live: readonly LiveEntries[], keepFrom: number): void {
+    this.#checkpoint = Math.max(this.#checkpoint, checkpoint)
+    this.held.compact(Math.min(firstIndex, this.held.index.lastIndex + 1), live, keepFrom)
+  }
+
+  /** Writes what lies at these places once more, as kept entries. */
+  async rewrite(placement: PlacementBuilder): Promise<void> {
+    await this.keep(await this.#readPlaced(placement))
   }
 
   onPlaced(entry: Entry, segment: number, offset: number): void {
     // An entry that a later append cut off is not in the tail any more, and those behind it were cut with it.
     if (this.#tail[this.#tailDone] !== entry) return
-    this.#index.push(segment, offset, entry.data.length)
+    this.held.index.push(positionOf(segment, offset), entry.data.length)
     this.#tailDone++
     if (this.#tailDone === this.#tail.length || this.#tailDone >= TAIL_SLACK) {
       this.#tail.splice(0, this.#tailDone)
@@ -110,36 +224,84 @@ export class GroupLog implements LogStorage, PlacementSink {
     }
   }
 
-  #take(entry: Entry, isFirst: boolean): void {
-    const last = this.#lastIndex
-    invariant(
-      entry.index >= this.#index.firstIndex && entry.index <= last + 1,
-      'entries follow each other without a gap',
-    )
-    invariant(isFirst || entry.index === last + 1, 'only the first entry of an append may cut the log')
-    invariant(entry.data.length <= this.#shared.entryBytesMax, 'an entry fits into a segment')
-    if (entry.index <= last) this.#truncate(entry.index)
-    invariant(entry.term >= this.#terms.lastTerm, 'terms never fall along the log')
-    this.#terms.push(entry.index, entry.term)
+  readonly #keptSink: PlacementSink = {
+    onPlaced: (entry, segment, offset) => this.held.put(entry, positionOf(segment, offset)),
+  }
+
+  // ---- appends
+
+  #submit(append: Omit<PendingAppend, 'state' | 'resolve' | 'reject'>): Promise<void> {
+    return new Promise((resolve, reject) => this.#shared.submit({ ...append, state: this.#state, resolve, reject }))
+  }
+
+  #takeHardState(hardState: HardState): void {
+    invariant(hardState.term >= this.#hardState.term, 'the term of the hard state never falls')
+    this.#hardState = hardState
+    this.#settled = Math.max(this.#settled, Math.min(hardState.commit, this.#lastIndex))
+  }
+
+  /** Cuts the log so that an entry of this index can follow. Returns the lowest segment that may hold what was cut. */
+  #makeRoom(index: LogIndex): number | undefined {
+    const { firstIndex, lastIndex } = this.held.index
+    invariant(index >= firstIndex && index <= this.#lastIndex + 1, 'entries follow each other without a gap')
+    if (index > this.#lastIndex) return undefined
+    const voidsFrom = this.held.lowestSegmentFrom(index) ?? this.#shared.segment
+    this.#tail.length = Math.max(this.#tailDone, this.#tailAt(index))
+    this.held.terms.truncate(index)
+    if (index <= lastIndex) this.held.truncate(index)
+    return voidsFrom
+  }
+
+  #take(entry: Entry): void {
+    invariant(entry.index === this.#lastIndex + 1, 'only the first entry of an append may cut the log')
+    this.#checkSize(entry)
+    const { terms } = this.held
+    invariant(entry.term >= terms.lastTerm, 'terms never fall along the log')
+    terms.push(entry.index, entry.term)
     this.#tail.push(entry)
   }
 
-  #truncate(index: LogIndex): void {
-    this.#terms.truncate(index)
-    this.#tail.length = Math.max(this.#tailDone, this.#tailAt(index))
-    if (index <= this.#index.lastIndex) this.#index.truncate(index)
+  #checkSize(entry: Entry): void {
+    invariant(entry.data.length <= this.#shared.entryBytesMax, 'an entry fits into a segment')
   }
 
   get #lastIndex(): LogIndex {
-    return this.#index.lastIndex + this.#tail.length - this.#tailDone
+    return this.held.index.lastIndex + this.#tail.length - this.#tailDone
   }
 
   #tailAt(index: LogIndex): number {
-    return this.#tailDone + index - this.#index.lastIndex - 1
+    return this.#tailDone + index - this.held.index.lastIndex - 1
   }
 
   #bytesOf(index: LogIndex): number {
-    if (index <= this.#index.lastIndex) return this.#index.bodyBytesOf(index)
+    const { held } = this
+    if (index <= held.index.lastIndex) return held.index.bodyBytesOf(index)
     return (this.#tail[this.#tailAt(index)] as Entry).data.length
+  }
+
+  // ---- reads
+
+  /** Entries that are not on disk yet, of at most that many bytes; at least one if nothing else was found. */
+  #youngFrom(from: LogIndex, bytesMax: number, placed: PlacementBuilder): Entry[] {
+    const young: Entry[] = []
+    let bytes = 0
+    for (let index = from; index <= this.#lastIndex; index++) {
+      const entry = this.#tail[this.#tailAt(index)] as Entry
+      bytes += entry.data.length
+      if (bytes > bytesMax && placed.indexes.length + young.length > 0) break
+      young.push(entry)
+    }
+    return young
+  }
+
+  #readPlaced(placement: PlacementBuilder): Promise<Entry[]> {
+    return this.#shared.reader.read(this.#state.group, placement, this.#onRotten)
+  }
+
+  /** Other nodes have what a checkpoint reflects, and what is kept; above it, this node may be the one that is counted on. */
+  readonly #onRotten = (index: LogIndex, error: DamagedLogError): void => {
+    if (index > this.#checkpoint && this.held.index.has(index)) throw error
+    if (!this.held.markDamaged(index)) return
+    this.onDamaged?.(index)
   }
 }

@@ -9,7 +9,7 @@ import { type Entry, type GroupId, invariant, type LogIndex } from '../../raft/i
 import { DamagedLogError, StorageFailedError } from './errors.ts'
 import type { File, Files } from './files.ts'
 import { offsetOf, type Placement, sequenceOf } from './log-index.ts'
-import { decodeRecordHeader, RECORD_HEADER_BYTES, RecordType, verifiedBody } from './record.ts'
+import { decodeRecordHeader, isEntryType, RECORD_HEADER_BYTES, verifiedBody } from './record.ts'
 import { type LogIdentity, placeSeed, segmentName, segmentSeed } from './segment.ts'
 import { Slots } from './slots.ts'
 
@@ -21,6 +21,9 @@ const GAP_BYTES_MAX = 64 * 1024
 const SPAN_BYTES_MAX = 4 * 1024 * 1024
 /** Files held open for reading. */
 const OPEN_FILES_MAX = 32
+
+/** Told of an entry that is not as it was written. */
+export type OnRotten = (index: LogIndex, error: DamagedLogError) => void
 
 /** Records `from` (inclusive) to `to` (exclusive) of a placement, all in one segment, and the bytes around them. */
 interface Span {
@@ -41,6 +44,7 @@ export class LogReader {
   readonly #directory: string
   readonly #identity: LogIdentity
   readonly #slots = new Slots(READS_MAX)
+  readonly #underWay = new Set<Promise<void>>()
   /** In order of last use. */
   readonly #open = new Map<number, OpenSegment>()
 
@@ -50,18 +54,40 @@ export class LogReader {
     this.#identity = identity
   }
 
-  /** The entries at these places. Their data are views of what was read. Throws DamagedLogError or StorageFailedError. */
-  read(group: GroupId, placement: Placement): Promise<Entry[]> {
-    return this.#slots.run(async () => {
+  /**
+   * The entries at these places, as views of what was read, without those that are damaged, of which `onRotten` is told; it may
+   * throw. Rejects with StorageFailedError when the disk refuses.
+   */
+  read(group: GroupId, placement: Placement, onRotten: OnRotten): Promise<Entry[]> {
+    const read = this.#slots.run(async () => {
       const entries: Entry[] = []
       for (let from = 0; from < placement.positions.length; ) {
         const span = nextSpan(placement, from)
         const bytes = await this.#readSpan(span)
-        for (let i = span.from; i < span.to; i++) entries.push(this.#decode(group, placement, i, span, bytes))
+        for (let i = span.from; i < span.to; i++) this.#decode(group, placement, i, span, bytes, entries, onRotten)
         from = span.to
       }
       return entries
     })
+    const done = read.then(
+      () => void this.#underWay.delete(done),
+      () => void this.#underWay.delete(done),
+    )
+    this.#underWay.add(done)
+    return read
+  }
+
+  /** Resolves when every read that has begun by now has ended: nobody needs the places any more that those were given. */
+  async passed(): Promise<void> {
+    await Promise.all(this.#underWay)
+  }
+
+  /** Closes the segment's file, which is about to be removed. No read of it may be under way, or come. */
+  async forget(sequence: number): Promise<void> {
+    const segment = this.#open.get(sequence)
+    if (segment === undefined) return
+    this.#open.delete(sequence)
+    await (await segment.file).close()
   }
 
   /** Waits for the reads under way: the number of a descriptor that is closed too early may already mean another file. */
@@ -84,9 +110,9 @@ export class LogReader {
     } finally {
       segment.reads--
     }
-    if (read < buffer.length) throw this.#damage(span, span.offset + read, 'the file is shorter than what was written')
     await this.#closeUnused()
-    return buffer
+    // Records behind the end of a file that has become shorter fail their checks.
+    return buffer.subarray(0, read)
   }
 
   #use(sequence: number): OpenSegment {
@@ -109,23 +135,31 @@ export class LogReader {
     }
   }
 
-  #decode(group: GroupId, placement: Placement, i: number, span: Span, bytes: Buffer): Entry {
-    const index: LogIndex = placement.firstIndex + i
+  #decode(
+    group: GroupId,
+    placement: Placement,
+    i: number,
+    span: Span,
+    bytes: Buffer,
+    entries: Entry[],
+    onRotten: OnRotten,
+  ): void {
+    const index = placement.indexes[i] as LogIndex
     const offset = offsetOf(placement.positions[i] as number)
     const seed = placeSeed(segmentSeed(this.#identity, span.sequence), offset)
     const header = decodeRecordHeader(bytes, offset - span.offset, seed)
-    if (header === undefined) throw this.#damage(span, offset, `the header of entry ${index} fails its checksum`)
-    const data = verifiedBody(bytes, offset - span.offset, header)
-    if (data === undefined) throw this.#damage(span, offset, `the body of entry ${index} fails its checksum`)
+    const data = header && verifiedBody(bytes, offset - span.offset, header)
+    if (header === undefined || data === undefined) {
+      const part = header === undefined ? 'header' : 'body'
+      const what = `the ${part} of entry ${index} fails its checksum`
+      onRotten(index, new DamagedLogError(this.#path(span), offset, what))
+      return
+    }
     const { type, term } = header
     const isIt =
       header.index === index && header.group.id === group.id && header.group.incarnation === group.incarnation
-    invariant(isIt && type !== RecordType.hardState, 'the index of the log points at the entry that it names')
-    return { index, term, type, data }
-  }
-
-  #damage(span: Span, offset: number, what: string): DamagedLogError {
-    return new DamagedLogError(this.#path(span), offset, what)
+    invariant(isIt && isEntryType(type), 'the index of the log points at the entry that it names')
+    entries.push({ index, term, type, data })
   }
 
   #path({ sequence }: Span): string {
@@ -143,8 +177,8 @@ function nextSpan(placement: Placement, from: number): Span {
     const position = placement.positions[to] as number
     const start = offsetOf(position)
     const recordEnd = start + RECORD_HEADER_BYTES + (placement.bodyBytes[to] as number)
-    const joins =
-      sequenceOf(position) === sequence && start - end <= GAP_BYTES_MAX && recordEnd - offset <= SPAN_BYTES_MAX
+    const isNear = start >= end && start - end <= GAP_BYTES_MAX
+    const joins = sequenceOf(position) === sequence && isNear && recordEnd - offset <= SPAN_BYTES_MAX
     if (to > from && !joins) break
     end = recordEnd
   }

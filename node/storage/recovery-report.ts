@@ -21,9 +21,13 @@ export interface LogDamage {
 
 export interface RecoveryReport {
   readonly torn?: Leftover
+  /** Those that no earlier start has told and gone on from; at most `damagesMax`. */
   readonly damages: readonly LogDamage[]
   /** Entries above the checkpoint, or a hard state, may be lost. */
   readonly forgets: boolean
   /** The newest membership entry that was seen anywhere in the group's log. */
   readonly membership?: Entry
 }
+
+/** A file of garbage would give one for every sector. */
+export const damagesMax = 64

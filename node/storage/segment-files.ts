@@ -1,5 +1,5 @@
 /**
- * The segments of one log as files, for the start: read as a whole, overwritten in places. (While the log is in use, the writer and
+ * The segments of one log as files, for the start: read as a whole, overwritten in places, removed. (While the log is in use, the writer and
  * the reader hold files of their own.)
  *
  * Never: decisions about what was read.
@@ -46,32 +46,46 @@ export class SegmentFiles {
     return names.flatMap((name) => segmentSequence(name) ?? [])
   }
 
-  /** undefined: the sector holds no whole header. Throws DamagedLogError for the header of something else. */
+  /**
+   * undefined: the sector holds no whole header, or that of another segment. Throws DamagedLogError for the header of another
+   * node or of an unknown format: whatever that is, it is not ours to go on with.
+   */
   async readHeader(sequence: number): Promise<SegmentHeader | undefined> {
     const sector = Buffer.alloc(SEGMENT_HEADER_BYTES)
-    await this.#withFile(sequence, (file) => file.read(sector, 0))
-    const header = decodeSegmentHeader(sector)
+    const read = await this.#withFile(sequence, (file) => file.read(sector, 0))
+    const header = decodeSegmentHeader(sector.subarray(0, read))
     if (header === undefined) return undefined
     if (header === 'unknownVersion')
-      throw this.damage(sequence, 0, 'the segment has a format that this program does not know')
+      throw this.refusal(sequence, 0, 'the segment has a format that this program does not know')
     const { nodeId, incarnation } = header.identity
     if (nodeId !== this.#identity.nodeId || incarnation !== this.#identity.incarnation) {
-      throw this.damage(sequence, 0, `the segment belongs to node ${nodeId}, incarnation ${incarnation}`)
+      throw this.refusal(sequence, 0, `the segment belongs to node ${nodeId}, incarnation ${incarnation}`)
     }
-    if (header.sequence !== sequence) throw this.damage(sequence, 0, `the file holds segment ${header.sequence}`)
-    return header
+    return header.sequence === sequence ? header : undefined
   }
 
-  /** Its first `bytes` bytes, by default all. Valid until the next read. Throws DamagedLogError if there are fewer. */
-  async read(sequence: number, bytes?: number): Promise<Segment> {
+  /** All of it. Valid until the next read. */
+  async read(sequence: number): Promise<Segment> {
     return this.#withFile(sequence, async (file) => {
-      const wanted = bytes ?? (await file.size())
-      if (this.#memory.length < wanted) this.#memory = Buffer.allocUnsafeSlow(wanted)
-      const buffer = this.#memory.subarray(0, wanted)
-      const read = await file.read(buffer, 0)
-      if (read < wanted) throw this.damage(sequence, read, `the segment has lost its end: it had ${wanted} bytes`)
-      return { sequence, bytes: buffer, seed: segmentSeed(this.#identity, sequence) }
+      const size = await file.size()
+      if (this.#memory.length < size) this.#memory = Buffer.allocUnsafeSlow(size)
+      const read = await file.read(this.#memory.subarray(0, size), 0)
+      return { sequence, bytes: this.#memory.subarray(0, read), seed: segmentSeed(this.#identity, sequence) }
     })
+  }
+
+  /** Makes an empty file. */
+  async create(sequence: number): Promise<void> {
+    const file = await this.#files.open(this.path(sequence), { create: true })
+    await file.close()
+  }
+
+  async remove(sequence: number): Promise<void> {
+    await this.#files.remove(this.path(sequence))
+  }
+
+  async syncDirectory(): Promise<void> {
+    await this.#files.syncDirectory(this.#directory)
   }
 
   async write(sequence: number, bytes: Buffer, offset: number): Promise<void> {
@@ -89,7 +103,7 @@ export class SegmentFiles {
     return join(this.#directory, segmentName(sequence))
   }
 
-  damage(sequence: number, offset: number, what: string): DamagedLogError {
+  refusal(sequence: number, offset: number, what: string): DamagedLogError {
     return new DamagedLogError(this.path(sequence), offset, what)
   }
 

@@ -24,15 +24,15 @@ export interface SegmentManifest {
 }
 
 /** Nothing was removed yet. */
-const nothing: RemovedSegments = { removedBelow: 1, removed: [] }
+export const nothingRemoved: RemovedSegments = { removedBelow: 1, removed: [] }
 
 /** A damaged manifest lists nothing: what is missing from the log's start then counts as damage once more. */
 export async function openSegmentManifest(store: Store): Promise<SegmentManifest> {
   const value = await readRecord<RemovedSegments>(store, KEY, FORMAT).catch((error: unknown) => {
-    if (error instanceof DamagedValueError) return nothing
+    if (error instanceof DamagedValueError) return nothingRemoved
     throw error
   })
-  return new StoredSegmentManifest(store, value ?? nothing)
+  return new StoredSegmentManifest(store, value ?? nothingRemoved)
 }
 
 class StoredSegmentManifest implements SegmentManifest {

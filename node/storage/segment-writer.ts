@@ -38,6 +38,8 @@ export interface Place {
   readonly sequence: number
   readonly seed: number
   readonly offset: number
+  /** It is the segment's first batch, and has to begin with the state of every group. */
+  readonly isFirst: boolean
 }
 
 /** Bytes that one batch's records may take so that it fits into an empty segment. */
@@ -68,12 +70,22 @@ export class SegmentWriter {
     return this.#end
   }
 
-  /** Finds the place for a batch of this size; moves on to the next segment when it does not fit into this one. */
-  async place(batchBytes: number): Promise<Place> {
-    if (this.#end.sequence === 0 || this.#end.offset + batchBytes > this.#end.segmentBytes) await this.#rotate()
-    const { sequence, offset, segmentBytes } = this.#end
-    invariant(offset + batchBytes <= segmentBytes, 'a batch fits into an empty segment')
-    return { sequence, seed: this.#seed, offset }
+  /**
+   * Finds the place for a batch of this size; moves on to the next segment when it does not fit into this one. A segment's first
+   * batch becomes larger by `openingBytes`.
+   */
+  async place(batchBytes: number, openingBytes: number): Promise<Place> {
+    const fits = () => {
+      const bytes = this.#isFirst ? batchBytes + openingBytes : batchBytes
+      return this.#end.offset + bytes <= this.#end.segmentBytes
+    }
+    if (this.#end.sequence === 0 || !fits()) await this.#rotate()
+    invariant(fits(), 'a batch fits into an empty segment')
+    return { sequence: this.#end.sequence, seed: this.#seed, offset: this.#end.offset, isFirst: this.#isFirst }
+  }
+
+  get #isFirst(): boolean {
+    return this.#end.offset === SEGMENT_HEADER_BYTES
   }
 
   /** Writes the batch at the place that `place` gave for it. */

@@ -18,7 +18,7 @@ import { readUint64, writeUint64 } from './uint64.ts'
 /** What a disk writes whole or not at all; the smallest that is in use. */
 export const SECTOR_BYTES = 512
 export const SEGMENT_HEADER_BYTES = SECTOR_BYTES
-const VERSION = 1
+const VERSION = 2
 const MAGIC = Buffer.from('meshmqWL')
 const STRINGS_AT = 52
 const STRING_BYTES_MAX = 200

@@ -11,22 +11,31 @@
  * the bytes that are not yet committed.
  */
 import { join } from 'node:path'
-import type { Clock, GroupId, LogStorage } from '../../raft/index.ts'
+import { type Clock, type GroupId, invariant, type LogIndex, type Term } from '../../raft/index.ts'
 import { BATCH_HEADER_BYTES } from './batch.ts'
-import { type Batch, BatchBuilder, placeEntries } from './batch-builder.ts'
+import { type Batch, BatchBuilder, placeBatch, withOpening } from './batch-builder.ts'
+import { Compaction, type CompactionPlan, type CompactionResult } from './compaction.ts'
 import { DamagedLogError, StorageFailedError } from './errors.ts'
 import type { File, Files } from './files.ts'
 import { GroupHistory } from './group-history.ts'
 import { GroupLog, type SharedLog } from './group-log.ts'
+import { GroupState, type PlainRecord } from './group-state.ts'
+import { IdleMarker } from './idle-marker.ts'
 import { LogReader } from './log-reader.ts'
+import { groupKey } from './log-scan.ts'
 import type { PendingAppend } from './pending-append.ts'
-import { RECORD_HEADER_BYTES } from './record.ts'
-import { groupKey, type Leftover, type Recovery, recoverLog } from './recovery.ts'
+import { RECORD_HEADER_BYTES, RecordType } from './record.ts'
+import { type Recovery, recoverLog } from './recovery.ts'
+import type { RecoveryReport } from './recovery-report.ts'
 import { type LogIdentity, segmentName } from './segment.ts'
+import type { SegmentCatalog } from './segment-catalog.ts'
+import { nothingRemoved, type SegmentManifest } from './segment-manifest.ts'
 import { recordBytesThatFit, SegmentWriter } from './segment-writer.ts'
 
 const walDefaults = {
   segmentBytes: 32 * 1024 * 1024,
+  /** Of a segment, left free by entries for the states of the groups at its start: tens of bytes each. */
+  openingShare: 1 / 16,
   /** One batch. Larger ones would make those behind them wait without saving syncs that count. */
   batchBytesMax: 8 * 1024 * 1024,
   idleMarkerMs: 50,
@@ -38,8 +47,20 @@ export interface WalOptions {
   readonly directory: string
   readonly identity: LogIdentity
   readonly clock: Pick<Clock, 'now' | 'setTimer'>
-  /** The log was opened before: if it is gone, refuse instead of beginning a new one. */
+  /** The log was opened before: if it is gone, that is damage. */
   readonly mustExist?: boolean
+  /** The newest checkpoint: what lies at or below it may be lost without harm. */
+  readonly checkpoint?: {
+    readonly group: GroupId
+    readonly mark: { readonly index: LogIndex; readonly term: Term }
+  }
+  /** Which segments were removed on purpose. Without one nothing is ever removed. */
+  readonly manifest?: SegmentManifest
+  /**
+   * Something is damaged or torn. Awaited before anything on disk is changed; what it throws ends the start. Without it damage, but
+   * not a torn end, ends the start with DamagedLogError.
+   */
+  readonly onDoubt?: (report: RecoveryReport) => Promise<void>
   readonly segmentBytes?: number
   readonly batchBytesMax?: number
   /** So long after its last batch a quiet log writes a marker, which tells a later recovery that this batch was synced. */
@@ -55,59 +76,76 @@ export interface WalStats {
   readonly syncs: number
   readonly records: number
   readonly bytes: number
-  /** Segments in use. */
+  /** Segments that the log consists of. */
   readonly segments: number
 }
+
+/** One of the groups whose log this is. */
+interface Member {
+  readonly state: GroupState
+  readonly log: GroupLog
+}
+
+/** Of records that belong to no group. */
+const noGroup: GroupId = { id: 0, incarnation: 0 }
 
 export class Wal implements SharedLog {
   readonly reader: LogReader
   readonly entryBytesMax: number
-  /** What was found at the start and not quite as it should be, for the node's log. */
-  readonly doubt: Leftover | undefined
+  /** What was found at the start and not quite as it should be. */
+  readonly report: RecoveryReport
   readonly #options: WalOptions
-  readonly #histories: Map<string, GroupHistory>
+  readonly #catalog: SegmentCatalog
   readonly #writer: SegmentWriter
   readonly #builder: BatchBuilder
-  readonly #groups = new Map<string, GroupLog>()
+  readonly #members = new Map<string, Member>()
+  readonly #marker: IdleMarker
   readonly #stats = { syncs: 0, records: 0, bytes: 0 }
   #running: Promise<void> | undefined
   /** What the batch under way completes. */
   #underWay: readonly PendingAppend[] = []
+  #markerWanted = false
+  /** The segment that took the last batch which is synced. */
+  #syncedSegment: number
+  #compaction: Promise<unknown> = Promise.resolve()
+  #endPause: (() => void) | undefined
+  #isEnding = false
   #failure: StorageFailedError | undefined
   #closed: Promise<void> | undefined
-  /** The last batch on disk has no successor yet. */
-  #markerDue = false
-  #markerWanted = false
-  #cancelMarkerTimer: (() => void) | undefined
-  /** A batch was written since the marker's timer was set. */
-  #busy = false
 
   private constructor(options: WalOptions, recovery: Recovery, file: File | undefined) {
-    const { files, directory, identity } = options
+    const { files, directory, identity, clock } = options
     const segmentBytes = options.segmentBytes ?? walDefaults.segmentBytes
-    const room = recordBytesThatFit(segmentBytes)
+    const room = recordBytesThatFit(segmentBytes) - Math.floor(segmentBytes * walDefaults.openingShare)
     this.#options = options
-    this.doubt = recovery.doubt
-    this.#histories = recovery.groups
+    this.report = recovery.report
+    this.#catalog = recovery.catalog
+    this.#syncedSegment = recovery.end.sequence
     this.entryBytesMax = room - RECORD_HEADER_BYTES
     this.reader = new LogReader(files, directory, identity)
     this.#builder = new BatchBuilder(Math.min(options.batchBytesMax ?? walDefaults.batchBytesMax, room))
+    this.#marker = new IdleMarker(clock, options.idleMarkerMs ?? walDefaults.idleMarkerMs, () => {
+      if (this.#failure !== undefined || this.#running !== undefined) return false
+      void this.#writeMarker()
+      return true
+    })
     const onFailure = (cause: unknown) => this.#fail(cause)
     this.#writer = new SegmentWriter({ files, directory, identity, segmentBytes, onFailure }, recovery.end, file)
+    for (const history of recovery.groups.values()) this.#addMember(history, history.stateRecord())
   }
 
   /**
-   * Recovers what is there, or begins a new log. Throws DamagedLogError without having changed anything, or
-   * StorageFailedError.
+   * Recovers what is there, or begins a new log. Rejects with DamagedLogError or with what `onDoubt` throws, without having changed
+   * anything, or with StorageFailedError.
    */
   static async open(options: WalOptions): Promise<Wal> {
+    const refusal: { error?: unknown } = {}
     try {
-      const recovery = await recoverLog(options)
-      const { sequence } = recovery.end
-      const file = sequence === 0 ? undefined : await options.files.open(join(options.directory, segmentName(sequence)))
+      const recovery = await recover(options, refusal)
+      const { sequence, segmentBytes } = recovery.end
+      const file = segmentBytes === 0 ? undefined : await options.files.open(pathOf(options, sequence))
       const wal = new Wal(options, recovery, file)
-      // A log that was ever opened thus has a first segment with a header: its absence is damage from now on.
-      if (sequence === 0) await wal.#writeMarker()
+      await wal.#begin(recovery)
       const failure = wal.#failure
       if (failure !== undefined) {
         await wal.close()
@@ -115,24 +153,38 @@ export class Wal implements SharedLog {
       }
       return wal
     } catch (error) {
-      if (error instanceof DamagedLogError || error instanceof StorageFailedError) throw error
+      if (error instanceof DamagedLogError || error instanceof StorageFailedError || 'error' in refusal) throw error
       throw new StorageFailedError(`the log in ${options.directory} cannot be opened`, { cause: error })
     }
   }
 
+  /** What has to be in the log before anybody uses it. */
+  async #begin({ end, accepted }: Recovery): Promise<void> {
+    if (accepted !== undefined) {
+      const heads = [...this.#members.values()].map(({ state }) => ({ state, head: state.toRecord() }))
+      const noted = accepted.map(({ sequence, offset }) => ({
+        state: new GroupState(noGroup),
+        head: { type: RecordType.acceptedDamage, term: sequence, index: offset, body: Buffer.alloc(0) },
+      }))
+      // What is missing stays missing; and what does not meet the log is void from here on.
+      await Promise.allSettled([...heads, ...noted].map((record) => this.#submitPlain(record)))
+    }
+    // A log that was ever opened thus has a segment with a header: its absence is damage from now on.
+    if (end.segmentBytes === 0) await this.#writeMarker()
+  }
+
   /** The log of one group; the same object for every call. */
-  group(group: GroupId): LogStorage {
-    const key = groupKey(group)
-    const known = this.#groups.get(key)
-    if (known !== undefined) return known
-    const log = new GroupLog(this, this.#histories.get(key) ?? new GroupHistory(group))
-    this.#histories.delete(key)
-    this.#groups.set(key, log)
-    return log
+  group(group: GroupId): GroupLog {
+    const known = this.#members.get(groupKey(group))
+    return (known ?? this.#addMember(new GroupHistory(group, { index: 0, term: 0 }, undefined), undefined)).log
   }
 
   get stats(): WalStats {
-    return { ...this.#stats, segments: this.#writer.end.sequence }
+    return { ...this.#stats, segments: this.#catalog.size }
+  }
+
+  get segment(): number {
+    return this.#writer.end.sequence
   }
 
   get failure(): StorageFailedError | undefined {
@@ -144,6 +196,33 @@ export class Wal implements SharedLog {
     this.#start()
   }
 
+  /**
+   * Forgets the group's log below the plan's first index and removes the segments that nobody needs then. One at a time: a call waits
+   * for those before it. Rejects when the log fails or is closed meanwhile.
+   */
+  compact(plan: CompactionPlan): Promise<CompactionResult> {
+    const { manifest, clock } = this.#options
+    const compaction = this.#compaction.then(async () => {
+      this.#throwIfFailed()
+      invariant(manifest !== undefined, 'a log that is compacted has a manifest')
+      const wal = this
+      return new Compaction({
+        reader: this.reader,
+        catalog: this.#catalog,
+        logs: [...this.#members.values()].map(({ log }) => log),
+        syncedSegment: this.#syncedSegment,
+        get isEnding() {
+          return wal.#isEnding || wal.#failure !== undefined
+        },
+        now: () => clock.now(),
+        pause: (ms) => this.#pause(ms),
+        removeFiles: (sequences) => this.#removeFiles(manifest, sequences),
+      }).run(this.group(plan.group), plan)
+    })
+    this.#compaction = compaction.catch((error: unknown) => this.#fail(error))
+    return compaction
+  }
+
   /** Writes what is pending, marks it as synced and closes the files. Later appends and reads reject. */
   close(): Promise<void> {
     this.#closed ??= this.#close()
@@ -151,12 +230,37 @@ export class Wal implements SharedLog {
   }
 
   async #close(): Promise<void> {
+    this.#isEnding = true
+    this.#endPause?.()
+    await this.#compaction
     await this.#running
-    this.#cancelMarkerTimer?.()
-    if (this.#markerDue && this.#failure === undefined) await this.#writeMarker()
+    this.#marker.stop()
+    if (this.#marker.isDue && this.#failure === undefined) await this.#writeMarker()
     this.#failure ??= new StorageFailedError('the log is closed')
     await Promise.all([this.#writer.close(), this.reader.close()])
   }
+
+  // ---- groups
+
+  #addMember(history: GroupHistory, found: PlainRecord | undefined): Member {
+    const state = new GroupState(history.group)
+    if (found !== undefined) state.applyRecord(found)
+    const log = new GroupLog(this, history, state, this.#options.checkpoint?.mark.index ?? 0)
+    const member = { state, log }
+    this.#members.set(groupKey(history.group), member)
+    return member
+  }
+
+  get #writtenStates(): GroupState[] {
+    return [...this.#members.values()].flatMap(({ state }) => (state.isWritten ? state : []))
+  }
+
+  #submitPlain({ state, head }: { state: GroupState; head: PlainRecord }): Promise<void> {
+    const plain = { sink: undefined, entries: [], isKept: false, previousTerm: 0, voidsFrom: 0 }
+    return new Promise((resolve, reject) => this.submit({ ...plain, state, head, resolve, reject }))
+  }
+
+  // ---- writes
 
   #writeMarker(): Promise<void> {
     this.#markerWanted = true
@@ -187,11 +291,15 @@ export class Wal implements SharedLog {
     this.#running = undefined
   }
 
-  async #write(batch: Batch): Promise<void> {
-    this.#underWay = batch.parts.map(({ append }) => append)
+  async #write(taken: Batch): Promise<void> {
+    this.#underWay = taken.parts.map(({ append }) => append)
+    const states = this.#writtenStates
+    const openingBytes = states.reduce((sum, state) => sum + state.bytes, 0)
+    const place = await this.#writer.place(BATCH_HEADER_BYTES + taken.recordBytes, openingBytes)
+    const { sequence, seed, offset } = place
+    const batch = place.isFirst ? withOpening(taken, states) : taken
     const batchBytes = BATCH_HEADER_BYTES + batch.recordBytes
-    const { sequence, seed, offset } = await this.#writer.place(batchBytes)
-    const buffers = this.#builder.encode(batch, this.#writer.end.lastBatch + 1, seed, offset)
+    const buffers = this.#builder.encode(batch, this.#writer.end.lastBatch + 1, states.length, seed, offset)
     const { clock, onSync } = this.#options
     this.#throwIfFailed()
     const startedAt = clock.now()
@@ -202,10 +310,14 @@ export class Wal implements SharedLog {
     this.#stats.syncs++
     this.#stats.records += batch.records
     this.#stats.bytes += batchBytes
-    placeEntries(batch, sequence, offset)
-    this.#markerDue = batch.records > 0
-    this.#busy = true
-    if (this.#markerDue) this.#armMarkerTimer()
+    if (sequence !== this.#syncedSegment) this.#catalog.add(sequence, this.#writer.end.segmentBytes)
+    this.#syncedSegment = sequence
+    placeBatch(batch, sequence, offset)
+    for (const { append } of taken.parts) {
+      if (append.voidsFrom !== undefined) this.#catalog.guard(sequence, append.voidsFrom)
+    }
+    if (taken.records > 0) this.#marker.written()
+    else this.#marker.marked()
   }
 
   #settle(batch: Batch): void {
@@ -213,18 +325,30 @@ export class Wal implements SharedLog {
     for (const { append, completes } of batch.parts) if (completes) append.resolve()
   }
 
-  /** One timer at a time, and none is cancelled while the log is busy: it looks again instead. */
-  #armMarkerTimer(): void {
-    if (this.#cancelMarkerTimer !== undefined) return
-    this.#busy = false
-    const { clock, idleMarkerMs } = this.#options
-    this.#cancelMarkerTimer = clock.setTimer(idleMarkerMs ?? walDefaults.idleMarkerMs, () => {
-      this.#cancelMarkerTimer = undefined
-      if (this.#failure !== undefined || !this.#markerDue) return
-      if (this.#busy || this.#running !== undefined) this.#armMarkerTimer()
-      else void this.#writeMarker()
+  // ---- compaction
+
+  #pause(ms: number): Promise<void> {
+    if (this.#isEnding) return Promise.resolve()
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.setTimer(ms, resolve)
+      this.#endPause = () => {
+        cancel()
+        resolve()
+      }
     })
   }
+
+  async #removeFiles(manifest: SegmentManifest, sequences: readonly number[]): Promise<void> {
+    await manifest.remove(sequences)
+    for (const sequence of sequences) {
+      this.#catalog.remove(sequence)
+      await this.reader.forget(sequence)
+      await this.#options.files.remove(pathOf(this.#options, sequence))
+    }
+    await this.#options.files.syncDirectory(this.#options.directory)
+  }
+
+  // ---- failures
 
   #throwIfFailed(): void {
     if (this.#failure !== undefined) throw this.#failure
@@ -234,8 +358,39 @@ export class Wal implements SharedLog {
     if (this.#failure !== undefined) return
     const failure = new StorageFailedError(`the log in ${this.#options.directory} cannot be written`, { cause })
     this.#failure = failure
-    this.#cancelMarkerTimer?.()
+    this.#endPause?.()
+    this.#marker.stop()
     for (const append of [...this.#underWay, ...this.#builder.clear()]) append.reject(failure)
     this.#options.onFailure?.(failure)
   }
+}
+
+function pathOf({ directory }: WalOptions, sequence: number): string {
+  return join(directory, segmentName(sequence))
+}
+
+/** What `onDoubt` throws is thrown as it is; `refusal` then holds it. */
+function recover(options: WalOptions, refusal: { error?: unknown }): Promise<Recovery> {
+  const { files, directory, identity, checkpoint, mustExist = false, manifest, onDoubt = refuseDamage } = options
+  return recoverLog({
+    files,
+    directory,
+    identity,
+    checkpoint,
+    mustExist,
+    removed: manifest?.value ?? nothingRemoved,
+    onDoubt: async (report) => {
+      try {
+        await onDoubt(report)
+      } catch (error) {
+        refusal.error = error
+        throw error
+      }
+    },
+  })
+}
+
+async function refuseDamage({ damages }: RecoveryReport): Promise<void> {
+  const first = damages[0]
+  if (first !== undefined) throw new DamagedLogError(first.file, first.offset, first.what)
 }

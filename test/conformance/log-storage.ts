@@ -5,9 +5,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Entry, EntryType, type LogStorage } from '../../raft/index.ts'
 
+type Base = Parameters<LogStorage['reset']>[0]
+
 export interface LogStorageHarness {
-  /** Opens the log of one group; the second call finds what the first one left. */
-  open(): Promise<LogStorage>
+  /** Opens the log of one group, which has this checkpoint; the second call finds what the first one left. */
+  open(checkpoint?: Base): Promise<LogStorage>
   /** Closes the log as an orderly stop does. */
   close(): Promise<void>
   /** Removes everything. */
@@ -42,9 +44,9 @@ export function logStorageConformance(name: string, makeHarness: () => Promise<L
       await harness.dispose()
     })
 
-    async function reopen(): Promise<void> {
+    async function reopen(checkpoint?: Base): Promise<void> {
       await harness.close()
-      log = await harness.open()
+      log = await harness.open(checkpoint)
     }
 
     async function readAll(last: number): Promise<Entry[]> {
@@ -55,7 +57,8 @@ export function logStorageConformance(name: string, makeHarness: () => Promise<L
 
     test('is empty at first', () => {
       const hardState = { term: 0, vote: '', commit: 0 }
-      expect(log.recovered()).toEqual({ hardState, firstIndex: 1, lastIndex: 0, termRuns: [], memberships: [] })
+      const base = { firstIndex: 1, baseTerm: 0 }
+      expect(log.recovered()).toEqual({ hardState, ...base, lastIndex: 0, termRuns: [], memberships: [] })
     })
 
     test('keeps entries and hard state', async () => {
@@ -66,6 +69,7 @@ export function logStorageConformance(name: string, makeHarness: () => Promise<L
       expect(log.recovered()).toEqual({
         hardState,
         firstIndex: 1,
+        baseTerm: 0,
         lastIndex: 5,
         termRuns: [
           { firstIndex: 1, term: 1 },
@@ -102,7 +106,7 @@ export function logStorageConformance(name: string, makeHarness: () => Promise<L
       await log.append({ entries: entries(4, 5, 2) })
       const expected = plain([...entries(1, 3, 1), ...entries(4, 5, 2)])
       expect(plain(await readAll(5))).toEqual(expected)
-      await expect(async () => log.read(6, 1)).rejects.toThrow('only entries that the log holds')
+      expect(await log.read(6, 1)).toEqual([])
       await reopen()
       expect(log.recovered().lastIndex).toBe(5)
       expect(log.recovered().termRuns).toEqual([
@@ -200,14 +204,71 @@ export function logStorageConformance(name: string, makeHarness: () => Promise<L
       )
     })
 
-    test('a gap, a falling term or a read beyond the end is a broken invariant', async () => {
+    test('a gap or a falling term is a broken invariant', async () => {
       await log.append({ hardState: { term: 2, vote: '', commit: 0 }, entries: entries(1, 2, 2) })
       expect(() => log.append({ entries: entries(4, 4, 2) })).toThrow('without a gap')
       expect(() => log.append({ entries: [entry(3, 2), entry(3, 2)] })).toThrow('only the first entry')
       expect(() => log.append({ entries: entries(4, 4, 1) })).toThrow('terms never fall')
       expect(() => log.append({ hardState: { term: 1, vote: '', commit: 0 }, entries: [] })).toThrow('never falls')
-      await expect(async () => log.read(9, 1)).rejects.toThrow('only entries that the log holds')
-      await expect(async () => log.read(0, 1)).rejects.toThrow('only entries that the log holds')
+    })
+
+    test('a read of what the log does not hold gives nothing', async () => {
+      await log.append({ entries: entries(1, 2, 1) })
+      expect(await log.read(3, 1)).toEqual([])
+      expect(await log.read(0, 1)).toEqual([])
+      await log.reset({ index: 7, term: 2 })
+      for (const index of [1, 2, 7, 8]) expect(await log.read(index, 1)).toEqual([])
+    })
+
+    test('a reset empties the log, which goes on behind its base', async () => {
+      await log.append({ hardState: { term: 2, vote: 'n3', commit: 1 }, entries: entries(1, 6, 1) })
+      const base = { index: 40, term: 2 }
+      await log.reset(base)
+      const empty = { firstIndex: 41, baseTerm: 2, lastIndex: 40, termRuns: [], memberships: [] }
+      expect(log.recovered()).toMatchObject(empty)
+      expect(() => log.append({ entries: entries(42, 42, 3) })).toThrow('without a gap')
+      expect(() => log.append({ entries: entries(41, 41, 1) })).toThrow('terms never fall')
+      await reopen(base)
+      expect(log.recovered()).toEqual({ hardState: { term: 2, vote: 'n3', commit: 1 }, ...empty })
+      await log.append({ entries: entries(41, 43, 3) })
+      expect(plain(await log.read(41, 1_000))).toEqual(plain(entries(41, 43, 3)))
+      await reopen(base)
+      const termRuns = [{ firstIndex: 41, term: 3 }]
+      expect(log.recovered()).toMatchObject({ firstIndex: 41, baseTerm: 2, lastIndex: 43, termRuns })
+      expect(plain(await log.read(41, 1_000))).toEqual(plain(entries(41, 43, 3)))
+    })
+
+    test('a reset takes effect in the order of the calls, between appends that are under way', async () => {
+      const order: string[] = []
+      const note = (what: string) => () => void order.push(what)
+      const calls = [
+        log.append({ entries: entries(1, 5, 1) }).then(note('before')),
+        log.reset({ index: 3, term: 1 }).then(note('reset')),
+        log.append({ entries: entries(4, 6, 2) }).then(note('behind')),
+      ]
+      expect(plain(await log.read(4, 1_000))).toEqual(plain(entries(4, 6, 2)))
+      await Promise.all(calls)
+      expect(order).toEqual(['before', 'reset', 'behind'])
+      expect(plain(await log.read(4, 1_000))).toEqual(plain(entries(4, 6, 2)))
+      expect(await log.read(3, 1_000)).toEqual([])
+      await reopen({ index: 3, term: 1 })
+      expect(log.recovered()).toMatchObject({ firstIndex: 4, baseTerm: 1, lastIndex: 6 })
+    })
+
+    test('a reset may go back', async () => {
+      await log.append({ entries: entries(1, 6, 4) })
+      await log.reset({ index: 2, term: 1 })
+      await log.append({ entries: entries(3, 4, 2) })
+      await reopen({ index: 2, term: 1 })
+      expect(log.recovered()).toMatchObject({ firstIndex: 3, baseTerm: 1, lastIndex: 4 })
+      expect(plain(await log.read(3, 1_000))).toEqual(plain(entries(3, 4, 2)))
+    })
+
+    test('memberships of before a reset are forgotten', async () => {
+      await log.append({ entries: [{ ...entry(1, 1, 'a'), type: EntryType.membership }] })
+      await log.reset({ index: 1, term: 1 })
+      await reopen({ index: 1, term: 1 })
+      expect(log.recovered().memberships).toEqual([])
     })
 
     test('goes on where it ended, again and again', async () => {

@@ -189,9 +189,9 @@ const durability: readonly PlantedBreak[] = [
     '    } catch {\n      for (const append of this.#underWay) append.resolve()\n    }\n    // In the same turn',
   ]),
   planted('drop the last batch at a start', 'trap 22', [
-    'node/storage/recovery.ts',
-    'if (batch === undefined) return { segment, end, last }',
-    'if (!batch || endOfContent(segment.bytes, batch.end) === batch.end) return { segment, end, last }',
+    'node/storage/log-scan.ts',
+    'for (const batch of walkBatches(bytes, seed)) {\n      if (last',
+    'for (const batch of walkBatches(bytes, seed)) {\n      if (endOfContent(bytes, batch.end) === batch.end) break\n      if (last',
   ]),
   planted('take a torn body for a whole one', 'trap 23', [
     'node/storage/record.ts',

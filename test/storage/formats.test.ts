@@ -25,8 +25,10 @@ const seed = segmentSeed(identity, 3)
 const record: RecordHeader = {
   group: { id: 7, incarnation: 2 ** 40 + 1 },
   type: EntryType.command,
+  isKept: false,
   term: 5,
   index: 2 ** 33,
+  previousTerm: 4,
   bodyBytes: 300,
   bodyChecksum: 0xdeadbeef,
 }
@@ -37,7 +39,7 @@ function encodedRecord(): Buffer {
   return bytes
 }
 
-const batch = { number: 9, syncedThrough: 8, recordBytes: 348, records: 1 }
+const batch = { number: 9, syncedThrough: 8, recordBytes: 348, records: 1, groups: 3 }
 
 function encodedBatch(): Buffer {
   const bytes = Buffer.alloc(BATCH_HEADER_BYTES)
@@ -50,8 +52,8 @@ const segment = { sequence: 3, firstBatch: 9, previousEnd: 4096, segmentBytes: 8
 describe('the record header', () => {
   test('has these bytes', () => {
     expect(encodedRecord().toString('hex').match(/.{32}/g)).toEqual([
-      '7366e1b8efbeadde2c01000001000000',
-      '07000000000000000100000000010000',
+      '079236beefbeadde2c01000001000000',
+      '07000000040000000100000000010000',
       '05000000000000000000000002000000',
     ])
   })
@@ -73,7 +75,7 @@ describe('the batch header', () => {
       encodedBatch()
         .toString('hex')
         .match(/.{1,32}/g),
-    ).toEqual(['77a2db186d7162610900000000000000', '08000000000000005c01000001000000', '0000000000000000'])
+    ).toEqual(['990d6e0a6d7162610900000000000000', '08000000000000005c01000001000000', '0000000003000000'])
   })
 
   test('comes back as it was', () => {
@@ -103,7 +105,7 @@ describe('the segment header', () => {
     const bytes = encodeSegmentHeader(segment)
     expect(bytes.length).toBe(512)
     expect(bytes.subarray(0, 64).toString('hex').match(/.{32}/g)).toEqual([
-      'fb0ba59c6d6573686d71574c01000000',
+      'fe2b58686d6573686d71574c02000000',
       '03000000000000000900000000000000',
       '00100000000000000020000000000000',
       '020003006e3161626300000000000000',

@@ -13,9 +13,10 @@ import { group, identity } from './support/world.ts'
 function harnessOn(files: Files, directory: string, dispose: () => Promise<void>): LogStorageHarness {
   let wal: Wal | undefined
   return {
-    async open() {
+    async open(mark) {
       // Small segments, so that every test crosses some.
-      wal = await Wal.open({ files, directory, identity, clock: systemClock, segmentBytes: 128 * 1024 })
+      const options = { files, directory, identity, clock: systemClock, segmentBytes: 128 * 1024 }
+      wal = await Wal.open({ ...options, ...(mark && { checkpoint: { group, mark } }) })
       return wal.group(group)
     },
     async close() {

@@ -146,7 +146,8 @@ class Run {
 
   #append({ group: which, cutBack, sizes, vote, empty }: Operation & { type: 'append' }): void {
     const state = this.#states[which]
-    const firstIndex = Math.max(1, state.entries.length + 1 - cutBack)
+    // What is committed is never cut.
+    const firstIndex = Math.max(state.hardState.commit + 1, state.entries.length + 1 - cutBack)
     const before = state.entries[firstIndex - 2]
     // Only a newer leader cuts, with entries of its own term.
     const term = Math.max(before?.term ?? 1, state.hardState.term) + (cutBack > 0 ? 1 : 0)
@@ -155,7 +156,8 @@ class Run {
       const data = Buffer.alloc(size, `${this.#written};`)
       return { index: firstIndex + i, term, type: EntryType.command, data }
     })
-    const hardState = vote ? { term, vote: `node-${this.#written}`, commit: firstIndex - 1 } : undefined
+    const commit = Math.max(state.hardState.commit, firstIndex - 4)
+    const hardState = vote ? { term, vote: `node-${this.#written}`, commit } : undefined
     const records: ModelRecord[] = hardState === undefined ? [] : [{ group: which, hardState }]
     records.push(...entries.map((entry) => ({ group: which, entry })))
     for (const record of records) apply(this.#states, record)

@@ -1,0 +1,184 @@
+/**
+ * The entries of one group that are on disk: those of its log, and those that it keeps beside it.
+ *
+ * Never: I/O, entries that are not on disk yet.
+ */
+import type { Entry, LogIndex, Term } from '../../raft/index.ts'
+import type { KeptTable } from './kept-table.ts'
+import { type LogIndexTable, PlacementBuilder, sequenceOf } from './log-index.ts'
+import { RECORD_HEADER_BYTES } from './record.ts'
+import type { TermRuns } from './term-runs.ts'
+
+/** A set of entries that somebody needs. */
+export interface LiveEntries {
+  has(index: LogIndex): boolean
+  readonly size: number
+  /** Rising. */
+  [Symbol.iterator](): Iterator<LogIndex>
+}
+
+/** Bytes of records in one segment that somebody needs. */
+export interface SegmentUse {
+  log: number
+  kept: number
+}
+
+export class HeldEntries {
+  /** The log's entries. */
+  readonly index: LogIndexTable
+  readonly terms: TermRuns
+  readonly #kept: KeptTable
+  /** Entries whose bytes on disk are not what was written. */
+  readonly #damaged = new Set<LogIndex>()
+
+  constructor(index: LogIndexTable, terms: TermRuns, kept: KeptTable) {
+    this.index = index
+    this.terms = terms
+    this.#kept = kept
+  }
+
+  has(index: LogIndex): boolean {
+    return this.hasCommitted(index, this.index.lastIndex)
+  }
+
+  /** Of the log's entries those up to `committed` count. */
+  hasCommitted(index: LogIndex, committed: LogIndex): boolean {
+    if (this.isDamaged(index)) return false
+    return (index <= committed && this.index.has(index)) || this.#kept.has(index)
+  }
+
+  isDamaged(index: LogIndex): boolean {
+    return this.#damaged.size > 0 && this.#damaged.has(index)
+  }
+
+  /** Returns whether that is new. */
+  markDamaged(index: LogIndex): boolean {
+    const isNew = this.has(index)
+    if (isNew) this.#damaged.add(index)
+    return isNew
+  }
+
+  /** A kept entry lies there now. */
+  put({ index, term, data }: Entry, position: number): void {
+    this.#kept.put(index, position, data.length)
+    if (!this.#damaged.delete(index)) return
+    // The log is mended too; unless it holds another entry there, which its leader has yet to replace.
+    if (this.index.has(index) && this.terms.termAt(index) === term) this.index.move(index, position, data.length)
+  }
+
+  /** Forgets the log's entries from `index` on; the terms are the caller's to cut. */
+  truncate(index: LogIndex): void {
+    this.index.truncate(index)
+    for (const damaged of this.#damaged) if (damaged >= index) this.#damaged.delete(damaged)
+  }
+
+  /** The log is empty and goes on behind `base`; its entries up to `settled` are kept. */
+  reset(base: { readonly index: LogIndex; readonly term: Term }, settled: LogIndex): void {
+    const { firstIndex, lastIndex } = this.index
+    for (let index = firstIndex; index <= Math.min(settled, lastIndex); index++) this.#keepFromLog(index)
+    this.index.restart(base.index + 1)
+    this.terms.restart(base.term)
+  }
+
+  compact(firstIndex: LogIndex, live: readonly LiveEntries[], keepFrom: number): void {
+    const isLive = (index: LogIndex) => live.some((set) => set.has(index))
+    const first = this.index.firstIndex
+    this.#kept.retain((index, position) => isLive(index) || sequenceOf(position) >= keepFrom)
+    for (let index = first; index < firstIndex; index++) if (isLive(index)) this.#keepFromLog(index)
+    if (firstIndex > first) {
+      this.terms.dropBefore(firstIndex, this.index.lastIndex)
+      this.index.dropBefore(firstIndex)
+    }
+    for (const index of this.#damaged) if (!this.#isListed(index)) this.#damaged.delete(index)
+  }
+
+  /** The places of consecutive entries of the log, `to` exclusive. */
+  slice(from: LogIndex, to: LogIndex): PlacementBuilder {
+    const placement = new PlacementBuilder()
+    for (let index = from; index < to; index++) this.#addFromLog(index, placement)
+    return placement
+  }
+
+  /**
+   * The places of what is held from `from` on: at least one, if there is any, stopping before `bytesMax` of data is passed. Returns the bytes.
+   */
+  collect(from: LogIndex, bytesMax: number, placement: PlacementBuilder): number {
+    let bytes = 0
+    /** Returns whether there was room. */
+    const add = (index: LogIndex, position: number, bodyBytes: number): boolean => {
+      if (this.isDamaged(index)) return true
+      if (bytes + bodyBytes > bytesMax && placement.indexes.length > 0) return false
+      bytes += bodyBytes
+      placement.add(index, position, bodyBytes)
+      return true
+    }
+    let next = Math.max(from, this.index.firstIndex)
+    let hasRoom = true
+    const addLogBelow = (end: LogIndex): void => {
+      for (; next < end && next <= this.index.lastIndex && hasRoom; next++) {
+        hasRoom = add(next, this.index.positionOf(next), this.index.bodyBytesOf(next))
+      }
+    }
+    this.#kept.scan(from, (index, position, bodyBytes) => {
+      addLogBelow(index)
+      // What is kept was committed somewhere; the log's own entry of this index may still be replaced.
+      if (index === next) next++
+      hasRoom &&= add(index, position, bodyBytes)
+      return hasRoom
+    })
+    addLogBelow(Number.POSITIVE_INFINITY)
+    return bytes
+  }
+
+  /** The lowest segment in which an entry of the log lies, from `index` on. */
+  lowestSegmentFrom(index: LogIndex): number | undefined {
+    let lowest: number | undefined
+    for (let at = Math.max(index, this.index.firstIndex); at <= this.index.lastIndex; at++) {
+      const sequence = sequenceOf(this.index.positionOf(at))
+      if (lowest === undefined || sequence < lowest) lowest = sequence
+    }
+    return lowest
+  }
+
+  /** Adds what lies where. */
+  addUse(use: Map<number, SegmentUse>): void {
+    const useOf = (position: number): SegmentUse => {
+      const sequence = sequenceOf(position)
+      const known = use.get(sequence)
+      if (known !== undefined) return known
+      const fresh = { log: 0, kept: 0 }
+      use.set(sequence, fresh)
+      return fresh
+    }
+    for (let index = this.index.firstIndex; index <= this.index.lastIndex; index++) {
+      useOf(this.index.positionOf(index)).log += RECORD_HEADER_BYTES + this.index.bodyBytesOf(index)
+    }
+    this.#kept.scan(0, (index, position, bodyBytes) => {
+      if (!this.isDamaged(index)) useOf(position).kept += RECORD_HEADER_BYTES + bodyBytes
+      return true
+    })
+  }
+
+  /** The places of what is kept in that segment. */
+  keptIn(sequence: number): PlacementBuilder {
+    const placement = new PlacementBuilder()
+    this.#kept.scan(0, (index, position, bodyBytes) => {
+      if (sequenceOf(position) === sequence && !this.isDamaged(index)) placement.add(index, position, bodyBytes)
+      return true
+    })
+    return placement
+  }
+
+  #isListed(index: LogIndex): boolean {
+    return this.index.has(index) || this.#kept.has(index)
+  }
+
+  #keepFromLog(index: LogIndex): void {
+    if (this.isDamaged(index)) return
+    if (!this.#kept.has(index)) this.#kept.put(index, this.index.positionOf(index), this.index.bodyBytesOf(index))
+  }
+
+  #addFromLog(index: LogIndex, placement: PlacementBuilder): void {
+    placement.add(index, this.index.positionOf(index), this.index.bodyBytesOf(index))
+  }
+}

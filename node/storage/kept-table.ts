@@ -1,0 +1,132 @@
+/**
+ * Where the entries lie that a group still holds though its log no longer does: sorted columns of typed arrays, 20 bytes of memory
+ * per entry, looked up by bisection.
+ *
+ * New rows mostly come with rising indexes and go to the end; the others wait in a small map until there are enough of them to
+ * be worth a merge.
+ *
+ * Never: I/O.
+ */
+import type { LogIndex } from '../../raft/index.ts'
+
+const CAPACITY_AT_FIRST = 64
+/** Rows out of order before they are merged, beside a share of the table, so that each row is copied a few times at most. */
+const YOUNG_ROWS_MAX = 1024
+const YOUNG_SHARE = 8
+
+interface Row {
+  readonly position: number
+  readonly bodyBytes: number
+}
+
+export class KeptTable {
+  #indexes = new Float64Array(CAPACITY_AT_FIRST)
+  #positions = new Float64Array(CAPACITY_AT_FIRST)
+  #bodyBytes = new Uint32Array(CAPACITY_AT_FIRST)
+  #count = 0
+  /** Rows whose index is below the last one's and not in the columns. */
+  readonly #young = new Map<LogIndex, Row>()
+
+  get size(): number {
+    return this.#count + this.#young.size
+  }
+
+  has(index: LogIndex): boolean {
+    return this.#young.has(index) || this.#rowOf(index) !== undefined
+  }
+
+  /** Adds the entry, or tells where it lies now. `position`: see log-index.ts. */
+  put(index: LogIndex, position: number, bodyBytes: number): void {
+    const row = this.#rowOf(index)
+    if (row !== undefined) this.#set(row, index, position, bodyBytes)
+    else if (this.#count === 0 || index > (this.#indexes[this.#count - 1] as number)) {
+      if (this.#count === this.#indexes.length) this.#resize(this.#count * 2)
+      this.#set(this.#count++, index, position, bodyBytes)
+    } else {
+      this.#young.set(index, { position, bodyBytes })
+      if (this.#young.size > Math.max(YOUNG_ROWS_MAX, this.#count / YOUNG_SHARE)) this.#merge()
+    }
+  }
+
+  /** Keeps only the rows that pass. */
+  retain(passes: (index: LogIndex, position: number) => boolean): void {
+    this.#merge()
+    let kept = 0
+    for (let row = 0; row < this.#count; row++) {
+      const index = this.#indexes[row] as number
+      const position = this.#positions[row] as number
+      if (passes(index, position)) this.#set(kept++, index, position, this.#bodyBytes[row] as number)
+    }
+    this.#count = kept
+    if (kept < this.#indexes.length / 4) this.#resize(Math.max(CAPACITY_AT_FIRST, kept * 2))
+  }
+
+  /** Calls back for each row with an index of at least `from`, in rising order, until false comes back. */
+  scan(from: LogIndex, visit: (index: LogIndex, position: number, bodyBytes: number) => boolean): void {
+    this.#merge()
+    for (let row = this.#lowerBound(from); row < this.#count; row++) {
+      const index = this.#indexes[row] as number
+      if (!visit(index, this.#positions[row] as number, this.#bodyBytes[row] as number)) return
+    }
+  }
+
+  #rowOf(index: LogIndex): number | undefined {
+    const row = this.#lowerBound(index)
+    return row < this.#count && this.#indexes[row] === index ? row : undefined
+  }
+
+  /** The first row with an index of at least that. */
+  #lowerBound(index: LogIndex): number {
+    let low = 0
+    let high = this.#count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#indexes[middle] as number) < index) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #set(row: number, index: LogIndex, position: number, bodyBytes: number): void {
+    this.#indexes[row] = index
+    this.#positions[row] = position
+    this.#bodyBytes[row] = bodyBytes
+  }
+
+  /** From the end on, so that the columns are their own target. */
+  #merge(): void {
+    if (this.#young.size === 0) return
+    const young = [...this.#young].sort(([a], [b]) => a - b)
+    this.#young.clear()
+    let row = this.#count - 1
+    let target = row + young.length
+    if (target >= this.#indexes.length) this.#resize(Math.max(target + 1, this.#indexes.length * 2))
+    this.#count = target + 1
+    while (young.length > 0) {
+      const [index, { position, bodyBytes }] = young.at(-1) as [LogIndex, Row]
+      if (row >= 0 && (this.#indexes[row] as number) > index) {
+        this.#set(
+          target--,
+          this.#indexes[row] as number,
+          this.#positions[row] as number,
+          this.#bodyBytes[row] as number,
+        )
+        row--
+      } else {
+        this.#set(target--, index, position, bodyBytes)
+        young.pop()
+      }
+    }
+  }
+
+  #resize(capacity: number): void {
+    this.#indexes = resized(this.#indexes, new Float64Array(capacity), this.#count)
+    this.#positions = resized(this.#positions, new Float64Array(capacity), this.#count)
+    this.#bodyBytes = resized(this.#bodyBytes, new Uint32Array(capacity), this.#count)
+  }
+}
+
+function resized<T extends Float64Array | Uint32Array>(source: T, target: T, count: number): T {
+  target.set(source.subarray(0, count))
+  return target
+}

@@ -1,0 +1,57 @@
+/**
+ * Which segments the log consists of, and which of them may go.
+ *
+ * A segment may hold records that make records of older segments void: entries that replaced others, a restart of the log, damage
+ * behind which something was given up. It *guards* them: were it removed first, the next start would take what it had made void for
+ * good. So such a segment goes only when none is left before it.
+ *
+ * Never: I/O.
+ */
+
+export interface SegmentInfo {
+  readonly sequence: number
+  /** Size of the file. */
+  readonly bytes: number
+  /** It may go only when all before it are gone. */
+  guards: boolean
+}
+
+export class SegmentCatalog {
+  /** Rising. */
+  readonly #segments = new Map<number, SegmentInfo>()
+
+  get size(): number {
+    return this.#segments.size
+  }
+
+  /** Adds one that is newer than all others. */
+  add(sequence: number, bytes: number): void {
+    this.#segments.set(sequence, { sequence, bytes, guards: false })
+  }
+
+  /** The segment has taken records that make records void in segments from `voidsFrom` on. */
+  guard(sequence: number, voidsFrom: number): void {
+    const segment = this.#segments.get(sequence)
+    if (segment !== undefined && voidsFrom < sequence) segment.guards = true
+  }
+
+  /** Those before `sequence`, rising. */
+  before(sequence: number): SegmentInfo[] {
+    return [...this.#segments.values()].filter((segment) => segment.sequence < sequence)
+  }
+
+  /** Of these candidates, rising, those that may go now, in one step. */
+  removable(candidates: ReadonlySet<number>): number[] {
+    const found: number[] = []
+    let isFirst = true
+    for (const { sequence, guards } of this.#segments.values()) {
+      if (candidates.has(sequence) && (isFirst || !guards)) found.push(sequence)
+      else isFirst = false
+    }
+    return found
+  }
+
+  remove(sequence: number): void {
+    this.#segments.delete(sequence)
+  }
+}
