@@ -77,8 +77,9 @@ export class Parting {
         this.#onConfirmed = () => {}
         resolve()
       }
-      for (const node of nodes) if (this.#options.send(node, { type: 'parting', stage })) this.#unconfirmed.add(node)
-      if (this.#unconfirmed.size === 0) this.#onConfirmed()
+      for (const node of nodes) this.#unconfirmed.add(node)
+      for (const node of nodes) if (!this.#options.send(node, { type: 'parting', stage })) this.#confirmed(node)
+      if (nodes.length === 0) this.#onConfirmed()
     })
   }
 

@@ -30,7 +30,7 @@ class Taker extends Peer {
           return () => void this.suspended--
         },
         adopt: (references) => void journal.push(`adopt ${[...references].join(' ')}`),
-        installed: async () => void journal.push('compact'),
+        installed: () => void journal.push('compact'),
       },
       driver: {
         status: () => ({ commitIndex: this.commitIndex }),
