@@ -4,8 +4,8 @@
  */
 
 /**
- * The log holds something that no crash of ours can have left: data that was synced is gone or altered. Nothing was changed
- * on disk when this is thrown.
+ * The log holds something that no crash of ours can have left, data that was synced is gone or altered, and this node must not go
+ * on without it: nobody else holds it, or it is needed now. When a start throws this, nothing on disk was changed.
  */
 export class DamagedLogError extends Error {
   readonly code = 'DamagedLog'
@@ -18,7 +18,7 @@ export class DamagedLogError extends Error {
     super(
       `${file}, offset ${offset}: ${what}. Data of this node that had been synced is damaged, so it must not go on. ` +
         `Keep the directory as it is and check the disk; removing files from it would lose what the others count on. ` +
-        `The other members hold the data. This node can come back only as a new member, with an empty data directory.`,
+        `'meshmq repair' tells what can be done.`,
     )
     this.file = file
     this.offset = offset

@@ -10,7 +10,7 @@
  * NB: a store that is an older copy of itself is noticed only where its checkpoint is too old for the log.
  */
 import { join } from 'node:path'
-import type { Entry, GroupId } from '../../raft/index.ts'
+import { decodeMembership, type Entry, type GroupId } from '../../raft/index.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { ensureDirectory } from './directories.ts'
 import { type DoubtMark, Doubts } from './doubts.ts'
@@ -85,7 +85,7 @@ export async function openLog(
   onDoubt: (report: RecoveryReport) => Promise<void>,
 ): Promise<Wal> {
   const { files, dataDir, group, clock, segmentBytes, onSync, onFailure } = options
-  const walOptions = {
+  return Wal.open({
     files,
     clock,
     directory: storagePlaces(dataDir).log,
@@ -97,8 +97,7 @@ export async function openLog(
     ...(segmentBytes !== undefined && { segmentBytes }),
     ...(onSync && { onSync }),
     ...(onFailure && { onFailure }),
-  }
-  return Wal.open(walOptions)
+  })
 }
 
 class Opening {
@@ -108,7 +107,6 @@ class Opening {
   #identity!: Identity
   #doubts!: Doubts
   #checkpoints!: Checkpoints
-  #report: RecoveryReport = { damages: [], forgets: false }
 
   constructor(options: StorageOptions, store: Store) {
     this.#options = options
@@ -121,10 +119,12 @@ class Opening {
     this.#doubts = await Doubts.open(this.#store)
     this.#checkpoints = await Checkpoints.open(this.#store, clock)
     this.#identity = await this.#openIdentity()
-    const wal = await this.#openLog()
+    const judge = (report: RecoveryReport) => this.#judge(report)
+    const wal = await openLog(this.#options, this.#store, this.#identity, this.#checkpoints, judge)
     try {
       await this.#fitTogether(wal)
       await this.#identity.markLogBegun()
+      await this.#checkCluster()
     } catch (error) {
       await wal.close()
       throw error
@@ -142,7 +142,7 @@ class Opening {
       wal,
       checkpoints: this.#checkpoints,
       bootId: identity.bootId,
-      report: this.#report,
+      report: wal.report,
       get doubt() {
         return doubts.mark
       },
@@ -179,17 +179,8 @@ class Opening {
     return identity
   }
 
-  async #openLog(): Promise<Wal> {
-    const wal = await openLog(this.#options, this.#store, this.#identity, this.#checkpoints, (report) =>
-      this.#judge(report),
-    )
-    if (wal.doubt !== undefined) await this.#judge({ torn: wal.doubt, damages: [], forgets: true })
-    return wal
-  }
-
   /** Nothing on disk was changed yet, and nothing will be if this throws. */
   async #judge(report: RecoveryReport): Promise<void> {
-    this.#report = report
     const [damage] = report.damages
     if (damage !== undefined) this.#refuseIfAlone(report.membership, damage)
     if (!report.forgets) return
@@ -208,6 +199,13 @@ class Opening {
       await this.#doubts.raise(this.#mark(this.#identity.bootId, what))
     }
     await log.reset(base)
+  }
+
+  /** An identity that was built again may learn its cluster here, since the log may not hold its first entry any more. */
+  async #checkCluster(): Promise<void> {
+    const { current } = this.#checkpoints
+    if (current !== undefined)
+      await this.#identity.setClusterId(decodeMembership(current.mark.membership.data).clusterId)
   }
 
   #refuseIfAlone(
