@@ -8,6 +8,7 @@
 import type { Clock, GroupId, RoleChange } from '../raft/index.ts'
 import { MeshError } from '../wire/errors.ts'
 import { Bodies } from './bodies.ts'
+import { Checkpointing } from './checkpointing/checkpointing.ts'
 import type { NodeConfig } from './config.ts'
 import { DiskSpace } from './disk-space.ts'
 import { Gateway } from './gateway/gateway.ts'
@@ -55,6 +56,7 @@ export class NodeCore {
   readonly #mesh: MeshPort
   readonly #volatile: Volatile
   readonly #disk: DiskSpace
+  readonly #checkpointing: Checkpointing
   readonly #keeper: MembershipKeeper
   readonly #waiters: (() => void)[] = []
   #cancelLeaderless: (() => void) | undefined
@@ -68,6 +70,7 @@ export class NodeCore {
     this.#mesh = makeMesh(this.#meshHandlers())
     this.#disk = this.#makeDisk()
     this.group = this.#makeGroup()
+    this.#checkpointing = this.#makeCheckpointing()
     this.operations = this.#makeOperations()
     this.#keeper = this.#makeKeeper()
     this.#volatile = this.#makeVolatile()
@@ -81,16 +84,7 @@ export class NodeCore {
       gateway: this.gateway,
       mesh: this.#mesh,
       disk: this.#disk,
-      checkpointing: () => ({
-        bytes: 0,
-        made: 0,
-        installed: 0,
-        installing: undefined,
-        givingTo: [],
-        missingBodies: 0,
-        missingBodiesLong: 0,
-        repairedBodies: 0,
-      }),
+      checkpointing: () => this.#checkpointing.status,
       segments: () => storage.wal.stats.segments,
       failure: () => this.#failure,
     })
@@ -103,10 +97,12 @@ export class NodeCore {
       onRequests: (from, requests) => this.#volatile.onRequests(from, requests),
       onReplies: (_, replies) => this.#volatile.onReplies(replies),
       onNotes: (from, notes) => this.#volatile.onNotes(from, notes),
-      // Nothing is fetched yet.
-      onFetchRequest: () => {},
-      onFetchResponse: () => {},
-      onRoute: (peer) => this.group.onRoute(peer),
+      onFetchRequest: (from, request) => this.#checkpointing.onFetchRequest(from, request),
+      onFetchResponse: (from, response) => this.#checkpointing.onFetchResponse(from, response),
+      onRoute: (peer) => {
+        this.group.onRoute(peer)
+        this.#checkpointing.onRoute()
+      },
       onLost: (peer) => this.#volatile.onLost(peer),
       onEvidence: (peer, down) => {
         if (down) this.group.driver.peerDown(peer)
@@ -135,16 +131,15 @@ export class NodeCore {
       forward: (leader, frame) => this.#mesh.forward(leader, frame),
       connected: (peer) => this.#mesh.connected(peer),
       onEffect: (effect) => this.#perform(effect),
-      onApplied: () => {},
-      onRestored: () => {},
+      onApplied: (index, bytes) => this.#checkpointing.applied(index, bytes),
+      onRestored: (effects) => this.gateway.resync(effects),
       refusesPublishes: () => this.#disk.isFull,
       onFull: (full) => this.gateway.throttle(full),
       onRole: (change) => this.#roleChanged(change),
       onRegistered: () => this.#readinessChanged(),
       onFounded: (clusterId) => void identity.setClusterId(clusterId).catch(fatal),
       onMembership: (member) => this.#memberChanged(member),
-      // Nothing compacts the log yet.
-      onInstall: () => {},
+      onInstall: (offer) => this.#checkpointing.onInstall(offer),
       onTrusted: (doubt) => {
         config.logger.info('this node counts again: the cluster has made sure of what it may have forgotten', { doubt })
         storage.clearDoubt(doubt).catch(fatal)
@@ -157,6 +152,33 @@ export class NodeCore {
     const { clock, config, storage } = this.#options
     const { logger, diskReserveBytes: reserveBytes } = config
     return new DiskSpace({ clock, logger, reserveBytes, freeBytes: () => storage.freeBytes() })
+  }
+
+  #makeCheckpointing(): Checkpointing {
+    const { clock, config, random, recovered, storage } = this.#options
+    const { checkpoints, wal } = storage
+    const { driver, machine } = this.group
+    const log = wal.group(GROUP)
+    const checkpointing = new Checkpointing({
+      clock,
+      random,
+      logger: config.logger,
+      onFatal: (error) => this.fail(error),
+      group: GROUP,
+      checkpointBytes: config.checkpointBytes,
+      trailingLogBytesMax: config.trailingLogBytesMax,
+      checkpoints,
+      log,
+      compact: (plan) => wal.compact(plan),
+      machine,
+      driver,
+      restore: (mark, restored) => this.group.restore(mark, restored),
+      references: recovered?.restored.references(),
+      peers: Object.keys(config.cluster).filter((id) => id !== this.#boot.node),
+      mesh: this.#mesh,
+    })
+    log.onDamaged = (index) => checkpointing.damaged(index)
+    return checkpointing
   }
 
   #makeOperations(): MembershipOperations {
@@ -197,7 +219,7 @@ export class NodeCore {
   }
 
   #makeGateway(): Gateway {
-    const { driver, machine, router } = this.group
+    const { machine, router } = this.group
     const { config, clock } = this.#options
     const source = { machine, barrier: () => this.#barrier(), status: () => this.report.status() }
     return new Gateway({
@@ -206,10 +228,7 @@ export class NodeCore {
       boot: this.#boot,
       group: GROUP.id,
       router,
-      bodies: new Bodies(
-        { entry: (i) => driver.entry(i), readEntries: (from, max) => driver.readEntries(from, max), recover: () => {} },
-        (error) => this.fail(error),
-      ),
+      bodies: new Bodies(this.#checkpointing.entries, (error) => this.fail(error)),
       handlers: {
         onRequests: (session, items) => this.#volatile.ask(session, items),
         onReplies: (_, items) => this.#volatile.answer(items),
@@ -229,6 +248,7 @@ export class NodeCore {
     this.gateway.shut('NoQuorum', 'the node has not joined its cluster yet')
     this.#disk.start()
     this.group.start()
+    this.#checkpointing.start()
     this.#keeper.start()
     this.#mesh.start()
     this.#roleChanged(this.group.role)
@@ -279,6 +299,7 @@ export class NodeCore {
   #roleChanged({ leader, role, term, established }: RoleChange): void {
     const { config, clock } = this.#options
     config.logger.info('role', { role, term, leader, established })
+    this.#checkpointing.leaderChanged(leader)
     if (leader !== undefined) {
       this.#cancelLeaderless?.()
       this.#cancelLeaderless = undefined
@@ -315,6 +336,7 @@ export class NodeCore {
     // A failed node leads nobody: its peers should not wait for its clients' goodbyes.
     if (this.#failure !== undefined) this.#leaveMesh()
     await this.gateway.stop()
+    if (this.#failure === undefined) await this.#checkpointing.finish()
     this.#leaveMesh()
     this.#wake()
   }
@@ -344,6 +366,7 @@ export class NodeCore {
   }
 
   #leaveMesh(): void {
+    this.#checkpointing.stop()
     this.group.stop()
     this.#volatile.stop()
     this.#mesh.stop()

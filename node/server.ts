@@ -10,15 +10,18 @@ import { nanoid } from 'nanoid'
 import { MeshError } from '../wire/errors.ts'
 import { formatHostPort, type HostPort } from './address.ts'
 import { type ClusterControl, createAdminHandler, NodeMetrics, type NodeStatus } from './admin/index.ts'
+import { readCheckpoint } from './checkpointing/read-checkpoint.ts'
 import { systemClock } from './clock.ts'
 import { type NodeConfig, type NodeOptions, parseNodeOptions } from './config.ts'
 import { GROUP, NodeCore } from './core.ts'
 import { ClientDoor } from './gateway/client-door.ts'
+import type { RecoveredState } from './group.ts'
 import type { Logger } from './logger.ts'
 import { Mesh } from './peers/mesh.ts'
 import type { MeshHandlers } from './peers/mesh-port.ts'
 import { dialPeer, PeerDoor } from './peers/peer-sockets.ts'
 import { type FrameSocket, refuseUpgrade } from './socket.ts'
+import type { Files } from './storage/files.ts'
 import { LevelStore } from './storage/level-store.ts'
 import { nodeFiles } from './storage/node-files.ts'
 import { type NodeStorage, openStorage } from './storage/open-storage.ts'
@@ -45,7 +48,7 @@ export class Node {
   #stopped: Promise<void> | undefined
 
   /** Resolves once the node listens. Rejects with MeshError when the options, the directory or the port will not do. */
-  static async start(options: NodeOptions): Promise<Node> {
+  static async start(options: NodeOptions, files: Files = nodeFiles): Promise<Node> {
     const config = parseNodeOptions(options)
     const metrics = new NodeMetrics()
     let node: Node | undefined
@@ -53,10 +56,10 @@ export class Node {
       if (node !== undefined) node.#core.fail(error)
     }
     const storage = await openStorage({
-      files: nodeFiles,
+      files,
       dataDir: config.dataDir,
       nodeId: config.id,
-      openStore: (directory) => LevelStore.open({ files: nodeFiles, directory, onFailure }),
+      openStore: (directory) => LevelStore.open({ files, directory, onFailure }),
       group: GROUP,
       alone: Object.keys(config.cluster).length === 1,
       segmentBytes: config.segmentBytes,
@@ -68,7 +71,7 @@ export class Node {
     })
     tellDamage(config.logger, storage)
     try {
-      node = new Node(config, storage, metrics)
+      node = new Node(config, storage, metrics, await readCheckpoint(storage.checkpoints))
       await node.#listen()
     } catch (error) {
       await (node?.stop() ?? storage.close())
@@ -78,7 +81,12 @@ export class Node {
     return node
   }
 
-  private constructor(config: NodeConfig, storage: NodeStorage, metrics: NodeMetrics) {
+  private constructor(
+    config: NodeConfig,
+    storage: NodeStorage,
+    metrics: NodeMetrics,
+    recovered: RecoveredState | undefined,
+  ) {
     this.config = config
     let rejectFailed: (error: Error) => void = () => {}
     this.failed = new Promise<never>((_, reject) => {
@@ -88,6 +96,7 @@ export class Node {
     this.#core = new NodeCore({
       config,
       storage,
+      recovered,
       clock: systemClock,
       wallNow: Date.now,
       random: Math.random,

@@ -72,6 +72,10 @@ export class Checkpointer {
   #bytes = 0
   #dueBytes: number
   #running: Promise<void> | undefined
+  /** The newest checkpoint's mark, if the log was not compacted for it yet. */
+  #uncompacted: SnapshotMark | undefined
+  #isCompacting = false
+  #isStopped = false
   /** How many want it to hold still: an install under way, a stop (invariant 1). */
   #suspensions = 0
   #stats: CheckpointerStats = { made: 0, lastMs: 0 }
@@ -128,6 +132,7 @@ export class Checkpointer {
 
   /** Nothing more is begun; what is under way is abandoned. */
   stop(): void {
+    this.#isStopped = true
     this.#suspensions++
   }
 
@@ -139,9 +144,9 @@ export class Checkpointer {
   }
 
   /** The adopted checkpoint is in force, and the log begins behind it: nothing else of the former log is needed. */
-  async installed(): Promise<void> {
+  installed(): void {
     this.#trailing.clear()
-    await this.#compact(this.#options.checkpoints.current!.mark)
+    this.#compact(this.#options.checkpoints.current!.mark)
   }
 
   #nextDue(): number {
@@ -184,7 +189,7 @@ export class Checkpointer {
     this.#stats = { made: this.#stats.made + 1, lastMs }
     logger.info('checkpoint', { index: mark.index, bytes: info.bytes, references: this.#references.size, ms: lastMs })
     this.#options.onMade()
-    await this.#compact(mark)
+    this.#compact(mark)
   }
 
   /** Undefined when an install wants to be alone: nothing is left of this one then. */
@@ -205,11 +210,31 @@ export class Checkpointer {
     return undefined
   }
 
-  async #compact(mark: SnapshotMark): Promise<void> {
+  /** A compaction may take long, since it is paced: only the newest checkpoint's waits for the one that runs. */
+  #compact(mark: SnapshotMark): void {
+    this.#uncompacted = mark
+    if (this.#isCompacting) return
+    this.#isCompacting = true
+    this.#compactAll()
+      .catch((error: unknown) => {
+        // A log that is closed compacts no more.
+        if (!this.#isStopped) this.#options.onFatal(error)
+      })
+      .finally(() => {
+        this.#isCompacting = false
+      })
+  }
+
+  async #compactAll(): Promise<void> {
     const { compact, driver, group, pins } = this.#options
-    const firstIndex = this.#firstIndex(mark)
-    if (firstIndex > driver.status().firstIndex) driver.compact(firstIndex - 1)
-    await compact({ group, firstIndex, live: this.#references, pinned: pins.pinned() })
+    while (this.#uncompacted !== undefined && !this.#isStopped) {
+      const mark = this.#uncompacted
+      this.#uncompacted = undefined
+      const firstIndex = this.#firstIndex(mark)
+      if (firstIndex > driver.status().firstIndex) driver.compact(firstIndex - 1)
+      const live = this.#references
+      await compact({ group, firstIndex, checkpointIndex: mark.index, live, pinned: pins.pinned() })
+    }
   }
 
   /** Invariant 3. */

@@ -25,7 +25,7 @@ export interface CheckpointingOptions
   readonly machine: Machine
   readonly driver: RaftDriver
   /** Replaces the machine's state and all that follows from it. */
-  readonly restore: (restored: RestoredState) => void
+  readonly restore: (mark: SnapshotMark, restored: RestoredState) => void
   /** What the checkpoint that was found at the start refers to. */
   readonly references: LiveEntries | undefined
   /** The other members. */
@@ -100,7 +100,7 @@ export class Checkpointing {
       entries: log,
       checkpointer: this.#checkpointer,
       driver,
-      read: () => new StagedReader((restored) => this.#restore(restored)),
+      read: () => new StagedReader((mark, restored) => this.#restore(mark, restored)),
       peers,
     })
     this.entries = {
@@ -140,6 +140,12 @@ export class Checkpointing {
     this.#client.onResponse(from, response)
   }
 
+  /** An entry that the log held turned out to be damaged. */
+  damaged(index: LogIndex): void {
+    this.#options.logger.error('the body of a message is damaged: it is fetched from a peer', { index })
+    if (!this.#isObsolete(index)) this.#repair.want(index)
+  }
+
   /** There is a way to this peer (again). */
   onRoute(): void {
     this.#repair.peerUp()
@@ -177,8 +183,8 @@ export class Checkpointing {
     this.#repair.stop()
   }
 
-  #restore(restored: RestoredState): void {
-    this.#options.restore(restored)
+  #restore(mark: SnapshotMark, restored: RestoredState): void {
+    this.#options.restore(mark, restored)
     this.#repair.forget(() => true)
   }
 
@@ -200,10 +206,10 @@ export class Checkpointing {
 
 /** Reads a checkpoint's chunks into a state that `restore` puts into force. */
 class StagedReader {
-  readonly #restore: (restored: RestoredState) => void
+  readonly #restore: (mark: SnapshotMark, restored: RestoredState) => void
   readonly #reader = new CheckpointReader()
 
-  constructor(restore: (restored: RestoredState) => void) {
+  constructor(restore: (mark: SnapshotMark, restored: RestoredState) => void) {
     this.#restore = restore
   }
 
@@ -213,6 +219,6 @@ class StagedReader {
 
   finish() {
     const restored = this.#reader.finish()
-    return { references: restored.references(), restore: () => this.#restore(restored) }
+    return { references: restored.references(), restore: (mark: SnapshotMark) => this.#restore(mark, restored) }
   }
 }

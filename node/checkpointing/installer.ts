@@ -31,7 +31,7 @@ const RETRY_MS = 1_000
 export interface StagedState {
   readonly references: LiveEntries
   /** Puts it into force, in place of what the machine holds. */
-  restore(): void
+  restore(mark: SnapshotMark): void
 }
 
 export interface StateReader {
@@ -131,10 +131,10 @@ export class Installer {
       await writer.commit()
       checkpointer.adopt(staged.references)
       // The log came by itself in the last moment: it goes on as it is, and the checkpoint serves the next start.
-      if (!this.#options.driver.installed(mark, () => staged.restore())) return
+      if (!this.#options.driver.installed(mark, () => staged.restore(mark))) return
       this.#installed++
       logger.info('an install is done', { from: from.id, index: mark.index, references: staged.references.size })
-      await checkpointer.installed()
+      checkpointer.installed()
     } finally {
       resume()
     }

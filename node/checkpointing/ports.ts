@@ -58,6 +58,7 @@ export interface HeldEntries {
 export interface CompactionPlan {
   readonly group: GroupId
   readonly firstIndex: LogIndex
+  readonly checkpointIndex: LogIndex
   readonly live: LiveEntries
   readonly pinned?: LiveEntries[]
 }
