@@ -120,13 +120,13 @@ const replication: readonly PlantedBreak[] = [
   ]),
   planted('skip the check of the previous entry', '§5.3: the consistency check', [
     'raft/follower.ts',
-    'if (log.termAt(prevIndex) !== prevTerm)',
-    'if (log.termAt(prevIndex) === undefined)',
+    'log.termAt(prevIndex) !== prevTerm)',
+    'log.termAt(prevIndex) === undefined)',
   ]),
   planted('keep entries that conflict', 'figure 2, AppendEntries rule 3', [
     'raft/log.ts',
-    'entries.findIndex((entry) => this.termAt(entry.index) !== entry.term)',
-    'entries.findIndex((entry) => this.termAt(entry.index) === undefined)',
+    'this.termAt(entry.index) !== entry.term && entry.index > this.#baseIndex,',
+    'this.termAt(entry.index) === undefined && entry.index > this.#baseIndex,',
   ]),
   planted(
     'cut what a late append does not mention',
@@ -147,7 +147,7 @@ const replication: readonly PlantedBreak[] = [
   ),
   planted('never notice that a whole window was lost', 'trap 14', [
     'raft/leader.ts',
-    "if (progress.mode === 'replicate' && progress.matchIndex < progress.nextIndex - 1) sendAppend(state, progress, [])",
+    'if (isWaiting && isEndKnown) sendAppend(state, progress, [])',
     '',
   ]),
   planted('read without asking a quorum', 'dissertation §6.4, trap 10', [
