@@ -26,7 +26,7 @@ import { EntryType } from './types.ts'
 // ---- elections
 
 /** Every voter, of both lists during a change, this one included, has granted. Only then do doubtful votes count. */
-export function isUnanimous(state: RaftState): boolean {
+function isUnanimous(state: RaftState): boolean {
   return electors(state).every((member) => voteOf(state, member)?.granted === true)
 }
 

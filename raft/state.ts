@@ -13,7 +13,6 @@ import type { Role, SnapshotMark } from './ports.ts'
 import type { Progress } from './progress.ts'
 import type { Electorate } from './quorum.ts'
 import { type ReadAsk, ReadBook } from './reads.ts'
-import type { Transfer } from './transfer.ts'
 import { type Entry, EntryType, type HardState, type LogIndex, type NodeId, type Term } from './types.ts'
 
 /** How somebody answered the running campaign. */
@@ -22,6 +21,15 @@ export interface Vote {
   readonly granted: boolean
   /** What the voter told of its memory. */
   readonly doubt: number
+}
+
+/** A hand-over of leadership that is under way. */
+interface Transfer {
+  readonly to: Member
+  /** When it is given up. */
+  readonly deadlineTick: number
+  /** When the target was told last; it is told again now and then, since messages are lost. */
+  readonly toldTick: number
 }
 
 /**

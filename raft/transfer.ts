@@ -11,14 +11,6 @@ import type { Progress } from './progress.ts'
 import type { RaftState } from './state.ts'
 import type { NodeId } from './types.ts'
 
-export interface Transfer {
-  readonly to: Member
-  /** When it is given up. */
-  readonly deadlineTick: number
-  /** When the target was told last; it is told again now and then, since messages are lost. */
-  readonly toldTick: number
-}
-
 /**
  * Begins a transfer to `to`, or to the best caught-up voter. False: nobody suitable (a learner, a peer in doubt, silent or far
  * behind is not), or one to somebody else is under way.
