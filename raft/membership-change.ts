@@ -13,8 +13,10 @@
  *
  * Never: makes anybody a member because it was heard (trap 18).
  */
+import { senderOf } from './follower.ts'
 import { invariant } from './invariant.ts'
 import { allMembers, encodeMembership, isAmong, isVoter, type Member, type Membership } from './membership.ts'
+import type { VoteRequest } from './message.ts'
 import { Progress } from './progress.ts'
 import type { RaftState } from './state.ts'
 import { EntryType, type LogIndex, type NodeId } from './types.ts'
@@ -156,10 +158,12 @@ function follow(state: RaftState, member: Member): Progress {
 // ---- those who leave
 
 /**
- * Somebody asks this leader for a vote. Who is no member was removed and has not heard of it, or it would be silent: it gets the
- * log for a while. (Members of this id under another incarnation are not meant by this: the caller has refused those.)
+ * Somebody asks this leader for a vote. Who is no member, but knows the members by a log, was removed and has not heard of it, or
+ * it would be silent: it gets the log for a while. Who asks for a first election was never one (trap 18).
  */
-export function remind(state: RaftState, asker: Member): void {
+export function remind(state: RaftState, request: VoteRequest): void {
+  if (request.bootstrap !== undefined) return
+  const asker = senderOf(request)
   const known = state.progressOf(asker)
   if (known === undefined && farewells(state).length >= FAREWELLS_MAX) return
   if (known !== undefined && known.farewellTick === Number.POSITIVE_INFINITY) return

@@ -51,7 +51,7 @@ export class Raft {
   step(message: Message): void {
     const state = this.#state
     if (!this.#isForUs(message) || this.#isFromImpostor(message)) return
-    if (message.type === 'voteRequest' && state.role === 'leader') remind(state, follower.senderOf(message))
+    if (message.type === 'voteRequest' && state.role === 'leader') remind(state, message)
     if (message.term > state.term && !this.#takeTerm(message)) return
     // A read request is answered whatever its term: it asks about now.
     if (message.term < state.term && message.type !== 'readRequest') follower.answerStale(state, message)

@@ -452,6 +452,15 @@ describe('a removal', () => {
   })
 })
 
+test('a node that was never a member gets nothing, however often it asks for a first election (trap 18)', () => {
+  const cluster = founded()
+  const stranger = cluster.add('n4')
+  cluster.tick(100)
+  expect(cluster.sent.some(({ from }) => from === 'n4')).toBe(true)
+  expect(stranger.status).toMatchObject({ lastIndex: 0, leader: undefined })
+  expect(cluster.leader!.status.membership!.learners).toEqual([])
+})
+
 describe('needless elections', () => {
   test('a node that was isolated for long rejoins without raising the term', () => {
     const cluster = founded()
