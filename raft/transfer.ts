@@ -6,7 +6,7 @@
  * Never: makes a leader. The target has to win an ordinary election; if it does not within an election timeout, the leader goes
  * on as if nothing had been.
  */
-import { isAmong, type Member } from './membership.ts'
+import { isAmong } from './membership.ts'
 import type { Progress } from './progress.ts'
 import type { RaftState } from './state.ts'
 import type { NodeId } from './types.ts'
