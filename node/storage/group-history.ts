@@ -120,6 +120,7 @@ export class GroupHistory {
     for (const chain of this.#chains.slice(0, chosen)) this.#keepUpTo(chain, chain.index.lastIndex)
     this.#chains = [this.#chains[chosen] as Chain]
     const isComplete = unmet === undefined && this.#isEndKnown
+    this.#settled = Math.min(this.#settled, this.index.lastIndex)
     if (isComplete) this.#settle(this.#hardState.commit)
     if (this.#chainWith(checkpoint, term) !== undefined) this.#settle(checkpoint)
     // Behind damage the commit index may speak of entries that replaced these.

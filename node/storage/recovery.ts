@@ -81,8 +81,9 @@ function finishGroups(scan: LogScan): boolean {
   for (const history of scan.groups.values()) {
     if (!history.finish()) isComplete = false
     const { group, firstUnmet } = history
-    const what = `entry ${firstUnmet} of group ${group.id} meets neither the log before it nor the checkpoint`
-    if (firstUnmet !== undefined) scan.addDamage(scan.end.sequence, what)
+    if (firstUnmet === undefined || scan.damages.length > 0) continue
+    const what = `nothing leads to entry ${firstUnmet} of group ${group.id}: the checkpoint before it is missing or too old`
+    scan.addDamage(scan.end.sequence, what)
   }
   return isComplete && (scan.groups.size > 0 || scan.damages.length === 0)
 }

@@ -54,7 +54,10 @@ export class SegmentWriter {
   #seed: number
   /** Of a segment that has no batch yet. */
   #unwrittenHeader: Buffer | undefined
-  /** Invariant: absent only while a segment's first batch is under way, lest segments pile up that were never used. */
+  /**
+   * Invariant: absent only until a segment's first batch is synced, lest segments pile up that were never used, and because the file
+   * that is made with it proves to recovery that this batch was.
+   */
   #next: SegmentPreparation | undefined
 
   /** `file`: the segment in use, opened. */
@@ -63,7 +66,12 @@ export class SegmentWriter {
     this.#end = end
     this.#file = file
     this.#seed = segmentSeed(options.identity, end.sequence)
-    this.#next = this.#prepareNext()
+    if (!this.awaitsFirstBatch) this.#next = this.#prepareNext()
+  }
+
+  /** The segment in use has its header, but no batch: a crash tore it. The next batch, which must fit into it, is its first. */
+  get awaitsFirstBatch(): boolean {
+    return this.#unwrittenHeader === undefined && this.#isFirst && this.#end.segmentBytes > this.#end.offset
   }
 
   get end(): LogEnd {
@@ -94,10 +102,8 @@ export class SegmentWriter {
     const header = this.#unwrittenHeader
     if (header === undefined) await this.#file!.writeDurable(buffers, offset)
     else await this.#file!.writeDurable([header, ...buffers], 0)
-    if (header !== undefined) {
-      this.#unwrittenHeader = undefined
-      this.#next = this.#prepareNext()
-    }
+    this.#unwrittenHeader = undefined
+    this.#next ??= this.#prepareNext()
     const end = alignToSector(offset + batchBytes)
     this.#end = { ...this.#end, offset: end, lastBatch: lastBatch + 1 }
     // Twice the log's own pace, so that the next segment is ready when this one is half full.

@@ -170,7 +170,7 @@ export class Wal implements SharedLog {
       await Promise.allSettled([...heads, ...noted].map((record) => this.#submitPlain(record)))
     }
     // A log that was ever opened thus has a segment with a header: its absence is damage from now on.
-    if (end.segmentBytes === 0) await this.#writeMarker()
+    if (end.segmentBytes === 0 || this.#writer.awaitsFirstBatch) await this.#writeMarker()
   }
 
   /** The log of one group; the same object for every call. */
