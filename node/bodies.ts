@@ -80,6 +80,11 @@ export class Bodies {
     this.#reading.delete(index)
     if (entries[0]?.index === index) this.#settle(index, true)
     else this.#recover(index)
+    // Whoever waits for what was read along with it needs no read of its own.
+    for (const { index: other } of entries) {
+      if (this.#waiting.has(other) && !this.#reading.has(other) && !this.#recovering.has(other))
+        this.#settle(other, true)
+    }
     this.#next()
   }
 

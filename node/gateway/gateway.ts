@@ -179,7 +179,7 @@ export class Gateway {
       if (effect.type !== 'resumed') continue
       const { to } = effect
       epochs.set(to.session, to.epoch)
-      if (!this.#sessions.has(to.session)) unclaimed.push(to)
+      if (this.#sessions.get(to.session)?.attachment.epoch !== to.epoch) unclaimed.push(to)
     }
     for (const [session, { attachment }] of this.#sessions) {
       if (epochs.get(session) !== attachment.epoch)

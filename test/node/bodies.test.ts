@@ -118,6 +118,16 @@ describe('bodies', () => {
     await Promise.all(all)
   })
 
+  it('that came with another one’s read need none of their own', async () => {
+    const { port, reads } = source([], stored)
+    const bodies = new Bodies(port, rejectAll)
+    const all = [1, 8, 2].map((index) => new Promise((resolve) => bodies.fetch(index, resolve)))
+    reads[0]!.answer()
+    reads[1]!.answer()
+    expect(await Promise.all(all)).toEqual([true, true, true])
+    expect(reads.map(({ from }) => from)).toEqual([1, 8])
+  })
+
   it('that are not held are waited for, without keeping others from being read', async () => {
     const held = stored.filter(({ index }) => index !== 4)
     const { port, reads, recoveries } = source([], held)

@@ -57,6 +57,11 @@ function entryAt(index: number, bytes: number): Entry {
   return { index, term: 1, type: EntryType.command, data }
 }
 
+/** The consumer of each frame. */
+function consumersOf(socket: SlowSocket): number[] {
+  return socket.sent.map((frame) => decodeDeliverFrame(frame).consumer)
+}
+
 function deliver(index: number, firstDelivery: number, consumer = 5) {
   const rows = Array.from({ length: MESSAGES_PER_ENTRY }, (_, i) => i)
   return {
@@ -124,6 +129,43 @@ describe('the delivery pump', () => {
       await Promise.resolve().then(() => {})
     }
     expect(socket.deliveries.map(([delivery]) => delivery)).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14])
+  })
+
+  it('lets no consumer wait for another one whose messages come from the disk', async () => {
+    const socket = new SlowSocket()
+    const { pump, reads } = pumpOf(socket, [11, 21])
+    pump.push(deliver(1, 1, 5))
+    pump.push(deliver(11, 11, 6))
+    pump.push(deliver(21, 11, 5))
+    expect(consumersOf(socket)).toEqual([6])
+    pump.push(deliver(21, 21, 6))
+    expect(consumersOf(socket)).toEqual([6, 6])
+    socket.read()
+    reads[0]!.resolve()
+    await Promise.resolve().then(() => {})
+    expect(consumersOf(socket)).toEqual([6, 6, 5, 5])
+  })
+
+  it('lets consumers take turns, a frame each, while the client reads slowly', () => {
+    const socket = new SlowSocket()
+    const { pump } = pumpOf(socket, [1, 11, 21], 200)
+    for (const consumer of [5, 5, 5, 6, 6]) pump.push(deliver(1, 1, consumer))
+    for (let i = 0; i < 4; i++) socket.read()
+    expect(consumersOf(socket)).toEqual([5, 5, 6, 5, 6])
+  })
+
+  it('sends nothing for a consumer that went while its message was read, and forgets all when it is told to', async () => {
+    const socket = new SlowSocket()
+    const { pump, reads } = pumpOf(socket, [])
+    pump.push(deliver(1, 1, 5))
+    pump.cancel(5)
+    pump.push(deliver(11, 1, 6))
+    pump.clear()
+    for (const { resolve } of reads) resolve()
+    await Promise.resolve().then(() => {})
+    expect(socket.sent).toEqual([])
+    pump.push(deliver(11, 1, 6))
+    expect(consumersOf(socket)).toEqual([6])
   })
 
   it('sends nothing more for a consumer that is gone, and still all for the others', () => {

@@ -52,18 +52,24 @@ class TestNode {
       node: this.id,
       machine: this.machine,
       clock,
-      barrier: async () => this.apply(world.entries.length),
+      barrier: async () => {
+        this.#cluster.sent.push(`barrier of ${this.id}`)
+        this.apply(world.entries.length)
+      },
       ready: () => this.ready,
       session: (id) => this.#sessions.get(id)?.session,
       sendRequests: (to, rows) => {
+        this.#cluster.sent.push(`requests of ${this.id} to ${to}`)
         peer(to)?.volatile.onRequests(this.id, decodeRequests(encodeRequests(rows)))
         return peer(to) !== undefined
       },
       sendReplies: (to, rows) => {
+        this.#cluster.sent.push(`replies of ${this.id} to ${to}`)
         peer(to)?.volatile.onReplies(decodeReplies(encodeReplies(rows)))
         return peer(to) !== undefined
       },
       sendNotes: (to, rows) => {
+        this.#cluster.sent.push(`notes of ${this.id} to ${to}`)
         peer(to)?.volatile.onNotes(this.id, decodeNotes(encodeNotes(rows)))
         return peer(to) !== undefined
       },
@@ -112,6 +118,8 @@ class TestNode {
 class Cluster {
   readonly world = new World()
   readonly clock = new ManualClock()
+  /** What nodes sent or asked for, in order. */
+  readonly sent: string[] = []
   /** Nodes that nobody reaches. */
   readonly cut = new Set<string>()
   /** By session and node; also those of former attachments. */
@@ -226,9 +234,10 @@ describe('a reply to an asker that has moved', () => {
   it('follows it through a restart of the node that it was asked at, moved twice by then', async () => {
     const { cluster, asker, token } = await asked()
     cluster.move(asker, 'n3')
+    cluster.move(asker, 'n2')
     cluster.on('n1').restart()
     cluster.on('n3').volatile.answer([[token, answer]])
-    cluster.move(asker, 'n2', 'n1')
+    expect(await cluster.replied(asker, 'n2')).toEqual([])
     cluster.catchUp()
     expect(await cluster.replied(asker, 'n2')).toEqual([[1, answer]])
   })
@@ -258,6 +267,7 @@ describe('a request to a responder that has moved', () => {
     cluster.ask(asker, 'n1')
     const [[token]] = (await cluster.requested(responder, 'n3')) as [RequestedItem]
     expect(await cluster.requested(responder, 'n2')).toEqual([])
+    expect(cluster.sent).toEqual(['requests of n1 to n2', 'requests of n2 to n3'])
     cluster.on('n3').volatile.answer([[token, answer]])
     expect(await cluster.replied(asker, 'n1')).toEqual([[1, answer]])
   })
@@ -370,6 +380,16 @@ describe('a node that takes its leave', () => {
     cluster.cut.add('n2')
     cluster.ask(asker, 'n1')
     expect(await cluster.requested(responder, 'n3')).toHaveLength(1)
+  })
+
+  it('has got all that was meant for it before it is confirmed', async () => {
+    const cluster = new Cluster()
+    const asker = cluster.client('n1')
+    const responder = cluster.responder('n2')
+    cluster.ask(asker, 'n1')
+    cluster.on('n1').volatile.onNotes('n2', [{ type: 'parting', stage: 1 }])
+    expect(cluster.sent).toEqual(['requests of n1 to n2', 'notes of n1 to n2'])
+    expect(await cluster.requested(responder, 'n2')).toHaveLength(1)
   })
 
   it('gets no more replies: they go to where the askers are', async () => {
