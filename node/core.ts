@@ -132,7 +132,10 @@ export class NodeCore {
       connected: (peer) => this.#mesh.connected(peer),
       onEffect: (effect) => this.#perform(effect),
       onApplied: (index, bytes) => this.#checkpointing.applied(index, bytes),
-      onRestored: (effects) => this.gateway.resync(effects),
+      onRestored: (effects) => {
+        this.gateway.resync(effects)
+        this.#volatile.resync()
+      },
       refusesPublishes: () => this.#disk.isFull,
       onFull: (full) => this.gateway.throttle(full),
       onRole: (change) => this.#roleChanged(change),
