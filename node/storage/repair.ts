@@ -53,9 +53,9 @@ const meanings = {
   owner:
     'Accepting sets the whole directory aside. The node then starts as a new member without data, and the others give it theirs.',
   soleVoter:
-    'The node is the only voter of its cluster: nobody else holds what is damaged. Accepting cuts the log before the damage. What ' +
-    'was acknowledged behind it is lost for good; if nothing is left before it, the whole directory is set aside and the node ' +
-    'starts empty.',
+    'The node is the only voter of its cluster: nobody else holds what is damaged. Accepting goes on without it: messages whose bodies ' +
+    'are damaged are lost for good, and above the checkpoint the log is cut before the damage, so that all that was acknowledged behind ' +
+    'it is lost, too. If nothing is left, the whole directory is set aside and the node starts empty.',
   voter:
     'The other voters hold the data. Start the node: it is in doubt until the cluster has made sure that nothing depends on what it ' +
     'may have forgotten. Accept only if a voter is gone for good and the cluster cannot go on without it: this node then counts at ' +
