@@ -68,6 +68,34 @@ describe('numbers and texts of a checkpoint', () => {
   })
 })
 
+describe('a chunk', () => {
+  const reads: readonly [string, (out: ChunkWriter) => void, (from: ChunkReader) => unknown][] = [
+    ['a byte', () => {}, (from) => from.byte()],
+    ['a number', () => {}, (from) => from.number()],
+    ['an integer of four bytes', (out) => out.begin(0xf4 as Section), (from) => [from.number(), from.number()]],
+    ['a float', (out) => out.begin(0xfe as Section), (from) => from.number()],
+    ['a text', (out) => out.number(3), (from) => from.text()],
+    ['the rows of a piece', (out) => out.number(1), (from) => from.rows()],
+  ]
+
+  it.each(reads)('is not read beyond its end for %s', (_, write, readOn) => {
+    const out = new ChunkWriter()
+    write(out)
+    const from = new ChunkReader(out.take(), 0)
+    expect(() => readOn(from)).toThrow(CheckpointFormatError)
+  })
+
+  it('has a row for each that it claims, at least', () => {
+    const out = new ChunkWriter()
+    out.begin(Section.bindings)
+    out.end(2)
+    out.number(1)
+    const from = new ChunkReader(out.take(), 0)
+    expect(from.byte()).toBe(Section.bindings)
+    expect(() => from.rows()).toThrow(CheckpointFormatError)
+  })
+})
+
 describe('a checkpoint that is not what was written', () => {
   let chunks: Uint8Array[]
   beforeAll(() => {
@@ -100,6 +128,9 @@ describe('a checkpoint that is not what was written', () => {
       [second, ...rest],
       [first, ...rest],
       [second, first, ...rest],
+      // Two of one section: each could be read by itself.
+      [...chunks.slice(0, -2), chunks.at(-1)!, chunks.at(-2)!],
+      [first, rest[0]!, second, ...rest.slice(1)],
       [first, first, second, ...rest],
       [...chunks, rest.at(-1)!],
     ]) {

@@ -118,8 +118,11 @@ describe('what the whole cluster may have', () => {
     const rest = last.publishAt(OUTCOMES_RESERVED + 2, ...bad(4000))
     const entry = entryOf(world.timeMs, [encodeFrame(rest)])
     expect(twin.apply(world.entries.length + 1, 1, entry)).toEqual(world.applyBytes(entry))
-    clients[1]!.control({ type: 'closeSession' })
-    expect(typesOf(world.apply(last.publishAt(OUTCOMES_RESERVED + 2, ...bad(1))))).toContain('outcome')
+    const next = () => world.apply(last.publishAt(world.machine.session(last.session)!.lastSequence + 1, ...bad(1)))
+    expect(typesOf(next())).toEqual(['confirm', 'gap'])
+    clients[1]!.detach()
+    world.advance(60_000)
+    expect(typesOf(next())).toEqual(['outcome', 'confirm'])
   })
 })
 
