@@ -134,8 +134,10 @@ describe('the delivery pump', () => {
   it('lets no consumer wait for another one whose messages come from the disk', async () => {
     const socket = new SlowSocket()
     const { pump, reads } = pumpOf(socket, [11, 21])
+    socket.bufferedBytes = BUFFER_MAX + 1
     pump.push(deliver(1, 1, 5))
     pump.push(deliver(11, 11, 6))
+    socket.read()
     pump.push(deliver(21, 11, 5))
     expect(consumersOf(socket)).toEqual([6])
     pump.push(deliver(21, 21, 6))
