@@ -1,0 +1,290 @@
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import { type Client, type ConnectOptions, connect } from '../../client/index.ts'
+import type { NodeOptions } from '../../node/index.ts'
+import { Node } from '../../node/server.ts'
+import type { File, Files } from '../../node/storage/files.ts'
+import { nodeFiles } from '../../node/storage/node-files.ts'
+import { agreedLeader, agreedState, get, metricOf, statusOf } from '../support/admin.ts'
+import { eventually } from '../support/eventually.ts'
+import { freePorts, realDiskFolder } from '../support/place.ts'
+
+const MIB = 1024 * 1024
+
+/** Real files on a disk whose space is what the test says, and which fails when the test says so. */
+class TestDisk implements Files {
+  free = Number.MAX_SAFE_INTEGER
+  isBroken = false
+
+  list = nodeFiles.list.bind(nodeFiles)
+  makeDirectory = nodeFiles.makeDirectory.bind(nodeFiles)
+  rename = nodeFiles.rename.bind(nodeFiles)
+  remove = nodeFiles.remove.bind(nodeFiles)
+  syncDirectory = nodeFiles.syncDirectory.bind(nodeFiles)
+
+  async open(name: string, options?: { readonly create?: boolean }): Promise<File> {
+    const file = await nodeFiles.open(name, options)
+    const writeDurable: File['writeDurable'] = (buffers, position) =>
+      this.isBroken ? Promise.reject(new Error('EIO')) : file.writeDurable(buffers, position)
+    return {
+      writeDurable,
+      read: (buffer, position) => file.read(buffer, position),
+      size: () => file.size(),
+      close: () => file.close(),
+    }
+  }
+
+  async freeBytes(): Promise<number> {
+    return this.free
+  }
+}
+
+/** Three nodes, each with a disk of its own. */
+class DiskMesh {
+  readonly ids = ['n1', 'n2', 'n3']
+  readonly disks = new Map(this.ids.map((id) => [id, new TestDisk()]))
+  /** What the nodes said, warnings and above. */
+  readonly said: string[] = []
+  readonly #folder = realDiskFolder()
+  readonly #nodes = new Map<string, Node>()
+  readonly #clients: Client[] = []
+  readonly #cluster: Record<string, string>
+  readonly #options: Partial<NodeOptions>
+
+  private constructor(ports: readonly number[], options: Partial<NodeOptions>) {
+    this.#cluster = Object.fromEntries(this.ids.map((id, i) => [id, `ws://127.0.0.1:${ports[i]}`]))
+    this.#options = options
+  }
+
+  static async start(options: Partial<NodeOptions> = {}): Promise<DiskMesh> {
+    const mesh = new DiskMesh(await freePorts(3), options)
+    await Promise.all(mesh.ids.map((id) => mesh.startNode(id)))
+    await mesh.ready()
+    return mesh
+  }
+
+  url(id: string): string {
+    return this.#cluster[id]!
+  }
+
+  get urls(): string[] {
+    return [...this.#nodes.keys()].map((id) => this.url(id))
+  }
+
+  folder(id: string): string {
+    return path.join(this.#folder, id)
+  }
+
+  async startNode(id: string): Promise<Node> {
+    const note = (level: string) => (message: string) => void this.said.push(`${id} ${level} ${message}`)
+    const node = await Node.start(
+      {
+        heartbeatMs: 30,
+        electionTimeoutMs: 200,
+        ...this.#options,
+        id,
+        listen: new URL(this.url(id)).host,
+        dataDir: this.folder(id),
+        cluster: this.#cluster,
+        logger: { debug() {}, info: note('info'), warn: note('warn'), error: note('error') },
+      },
+      this.disks.get(id)!,
+    )
+    this.#nodes.set(id, node)
+    return node
+  }
+
+  async stopNode(id: string): Promise<void> {
+    const node = this.#nodes.get(id)!
+    this.#nodes.delete(id)
+    await node.stop()
+  }
+
+  /** The disk fails in the middle of the work: nothing in good order. */
+  async crash(...ids: string[]): Promise<void> {
+    const ends = ids.map(async (id) => {
+      const node = this.#nodes.get(id)!
+      this.#nodes.delete(id)
+      this.disks.get(id)!.isBroken = true
+      await node.failed.catch(() => {})
+      await node.stop()
+      this.disks.get(id)!.isBroken = false
+    })
+    await Promise.all(ends)
+  }
+
+  async ready(): Promise<void> {
+    await Promise.all([...this.#nodes.values()].map((node) => node.ready()))
+  }
+
+  leader(): Promise<string> {
+    return agreedLeader(this.urls)
+  }
+
+  async client(servers = this.urls, options: Partial<ConnectOptions> = {}): Promise<Client> {
+    const client = await connect({ servers, ...options })
+    this.#clients.push(client)
+    return client
+  }
+
+  /** Changes one byte of each place in a node's log where this text is. How many there were. */
+  damage(id: string, text: string): number {
+    const folder = path.join(this.folder(id), 'wal')
+    let places = 0
+    for (const name of readdirSync(folder)) {
+      const bytes = readFileSync(path.join(folder, name))
+      for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) {
+        bytes[at]! ^= 1
+        places++
+      }
+      writeFileSync(path.join(folder, name), bytes)
+    }
+    return places
+  }
+
+  async close(): Promise<void> {
+    for (const client of this.#clients) await client.close()
+    await Promise.all([...this.#nodes.values()].map((node) => node.stop()))
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+let mesh: DiskMesh
+afterEach(() => mesh.close())
+
+async function makeQueue(client: Client, name: string): Promise<void> {
+  await client.queue(name).declare()
+  await client.queue(name).bind(name)
+}
+
+async function takeAll(client: Client, queue: string, count: number): Promise<unknown[]> {
+  const bodies: unknown[] = []
+  const subscription = await client.subscribe(queue, ({ body }) => void bodies.push(body), { queue })
+  await eventually(() => bodies.length >= count, { what: `${count} messages of ${queue}` })
+  await subscription.close()
+  return bodies
+}
+
+describe('a disk that is nearly full', () => {
+  it('refuses publishes, lets consumers empty the queues, and takes publishes again when there is room', async () => {
+    mesh = await DiskMesh.start({ diskReserveBytes: 100 * MIB })
+    const leader = await mesh.leader()
+    const follower = mesh.ids.find((id) => id !== leader)!
+    const client = await mesh.client([mesh.url(follower)])
+    await makeQueue(client, 'q')
+    for (let n = 0; n < 10; n++) await client.publish('q', n)
+
+    mesh.disks.get(leader)!.free = 99 * MIB
+    await eventually(async () => (await metricOf(mesh.url(leader), 'meshmq_disk_full')) === 1)
+    await expect(client.publish('q', 10)).rejects.toMatchObject({
+      code: 'DiskFull',
+      retryable: true,
+      outcome: 'not-applied',
+    })
+    const ready = await get(mesh.url(leader), '/readyz')
+    expect([ready.status, await ready.json()]).toEqual([
+      200,
+      { status: 'ok', warnings: [expect.stringContaining('nearly full')] },
+    ])
+    expect(await metricOf(mesh.url(leader), 'meshmq_disk_free_bytes')).toBe(99 * MIB)
+    // Queues can be emptied, bound and deleted meanwhile.
+    await makeQueue(client, 'other')
+    await client.queue('other').delete()
+    expect(await takeAll(client, 'q', 10)).toEqual(Array.from({ length: 10 }, (_, n) => n))
+
+    mesh.disks.get(leader)!.free = 200 * MIB
+    await eventually(async () => (await metricOf(mesh.url(leader), 'meshmq_disk_full')) === 0)
+    await client.publish('q', 11)
+    expect(await client.queue('q').stats({ consistent: true })).toMatchObject({ ready: 1 })
+    await agreedState(mesh.urls)
+  })
+})
+
+describe('damage of the log', () => {
+  it('below the checkpoint is repaired from the other nodes, and the messages are delivered from there', async () => {
+    mesh = await DiskMesh.start({ checkpointBytes: MIB, segmentBytes: 2 * MIB, entryCacheBytes: 0 })
+    const client = await mesh.client()
+    await makeQueue(client, 'q')
+    for (let n = 0; n < 5; n++) await client.publish('q', `needle-${n}`)
+    await makeQueue(client, 'bulk')
+    for (let n = 0; n < 30; n++)
+      await Promise.all(Array.from({ length: 10 }, () => client.publish('bulk', 'x'.repeat(9_000))))
+    const [damaged] = mesh.ids.filter((id) => id !== 'n1') as [string]
+    await eventually(async () => (await statusOf(mesh.url(damaged))).checkpointIndex > 20)
+    await mesh.stopNode(damaged)
+    expect(mesh.damage(damaged, 'needle-2')).toBeGreaterThan(0)
+    expect(mesh.damage(damaged, 'needle-4')).toBeGreaterThan(0)
+    await mesh.startNode(damaged)
+    await mesh.ready()
+    const there = await mesh.client([mesh.url(damaged)])
+    expect(await takeAll(there, 'q', 5)).toEqual(Array.from({ length: 5 }, (_, n) => `needle-${n}`))
+    await eventually(async () => (await metricOf(mesh.url(damaged), 'meshmq_bodies_repaired_total')) >= 2)
+    expect(await metricOf(mesh.url(damaged), 'meshmq_bodies_missing')).toBe(0)
+    expect(await statusOf(mesh.url(damaged))).toMatchObject({ doubt: 0, missingBodies: 0 })
+    await agreedState(mesh.urls)
+  })
+
+  it('at its end makes the node doubt: it counts again only after the others have gone on without it', async () => {
+    mesh = await DiskMesh.start()
+    const leader = await mesh.leader()
+    const [damaged, other] = mesh.ids.filter((id) => id !== leader) as [string, string]
+    const client = await mesh.client([mesh.url(leader)], { publishTimeoutMs: 1_500 })
+    await makeQueue(client, 'q')
+    for (let n = 0; n < 10; n++) await client.publish('q', `message-${n}`)
+    await mesh.crash(damaged)
+    await mesh.crash(other)
+    expect(mesh.damage(damaged, 'message-9')).toBeGreaterThan(0)
+    await mesh.startNode(damaged)
+    await eventually(() => mesh.said.some((each) => each.startsWith(`${damaged} warn`) && each.includes('forgotten')))
+    await eventually(async () => (await statusOf(mesh.url(leader))).members.find(({ id }) => id === damaged)?.connected)
+    // With it alone there is no majority: what it may have forgotten might have been committed by its word.
+    await eventually(async () => (await statusOf(mesh.url(leader))).role !== 'leader')
+    expect((await statusOf(mesh.url(damaged))).doubt).toBeGreaterThan(0)
+    const doubtful = (await (await get(mesh.url(damaged), '/readyz')).json()) as { warnings: string[] }
+    expect(doubtful.warnings[0]).toContain('in doubt')
+
+    await mesh.startNode(other)
+    await mesh.ready()
+    await eventually(async () => (await statusOf(mesh.url(damaged))).doubt === 0)
+    const again = await mesh.client([mesh.url(damaged)])
+    await again.publish('q', 'message-10')
+    expect(await takeAll(again, 'q', 11)).toEqual(Array.from({ length: 11 }, (_, n) => `message-${n}`))
+    await agreedState(mesh.urls)
+    // The mark of the doubt is gone for good.
+    await mesh.stopNode(damaged)
+    await mesh.startNode(damaged)
+    expect((await statusOf(mesh.url(damaged))).doubt).toBe(0)
+  })
+})
+
+describe('all nodes', () => {
+  it('whose disks fail at once come back with everything that was confirmed, more than once', async () => {
+    mesh = await DiskMesh.start({ checkpointBytes: MIB / 2, segmentBytes: 2 * MIB, trailingLogBytesMax: MIB })
+    const confirmed: number[] = []
+    for (let life = 0; life < 3; life++) {
+      const client = await mesh.client()
+      if (life === 0) await makeQueue(client, 'q')
+      for (let n = 0; n < 300; n++) {
+        const number = life * 1_000 + n
+        client.publish('q', { number, text: 'x'.repeat(3_000) }).then(
+          () => confirmed.push(number),
+          () => {},
+        )
+      }
+      await eventually(() => confirmed.filter((number) => number >= life * 1_000).length > 150)
+      await mesh.crash(...mesh.ids)
+      await client.close()
+      for (const id of mesh.ids) await mesh.startNode(id)
+      await mesh.ready()
+    }
+    await agreedState(mesh.urls)
+    for (const url of mesh.urls) expect((await statusOf(url)).checkpointIndex).toBeGreaterThan(0)
+    const client = await mesh.client()
+    const { ready } = await client.queue('q').stats({ consistent: true })
+    const numbers = (await takeAll(client, 'q', ready)).map((body) => (body as { number: number }).number)
+    expect(confirmed.filter((number) => !numbers.includes(number))).toEqual([])
+    expect(new Set(numbers).size).toBe(numbers.length)
+    expect([...numbers].sort((a, b) => a - b)).toEqual(numbers)
+  })
+})
