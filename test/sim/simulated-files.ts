@@ -153,6 +153,11 @@ export class SimulatedFiles implements Files {
     this.#failures.clear()
   }
 
+  /** Every file of a directory. */
+  paths(directory: string): string[] {
+    return [...this.#visible.keys()].filter((path) => dirname(path) === directory).sort()
+  }
+
   /** The bytes of a file, to look at or to change: what changes is changed on the disk. */
   contents(path: string): Uint8Array {
     const content = this.#visible.get(path)
@@ -165,6 +170,27 @@ export class SimulatedFiles implements Files {
     const content = { bytes: Uint8Array.from(bytes), size: bytes.length }
     this.#visible.set(path, content)
     this.#durable.set(path, content)
+  }
+
+  /**
+   * Synced bytes of the file change, as media do in the long run: one bit, or a run of sectors that reads as zeros or as something
+   * else. Told: where. undefined when the file holds nothing but zeros, so that nothing is there to be lost.
+   */
+  rot(path: string): { readonly offset: number; readonly bytes: number } | undefined {
+    const { random } = this.#disk
+    const content = this.contents(path)
+    const used = content.findLastIndex((byte) => byte !== 0) + 1
+    if (used === 0) return undefined
+    if (random.chance(0.5)) {
+      const offset = random.below(used)
+      content[offset] = (content[offset] as number) ^ (1 << random.below(8))
+      return { offset, bytes: 1 }
+    }
+    const offset = Math.floor(random.below(used) / SECTOR_BYTES) * SECTOR_BYTES
+    const bytes = Math.min(content.length - offset, SECTOR_BYTES * (1 + random.below(4)))
+    const isZeros = random.chance(0.5)
+    for (let at = offset; at < offset + bytes; at++) content[at] = isZeros ? 0 : random.below(256)
+    return { offset, bytes }
   }
 
   /** The file is gone for good, as after a repair of the file system. */

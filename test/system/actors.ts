@@ -20,6 +20,8 @@ export interface Scene {
   readonly pending: Pending
   /** Publishers publish, requesters ask. */
   isBusy: boolean
+  /** Somebody publishes all the same, a little. */
+  isPulsing: boolean
   /** Consumers settle everything at once. */
   isCalm: boolean
   /** Runs what follows upon a promise; what it throws ends the run. */
@@ -113,6 +115,15 @@ export class Publisher extends Actor {
       ({ id }) => ledger.confirmed(value, id),
       (error) => ledger.failed(value, error),
     )
+  }
+}
+
+/** Publishes a little while the scene asks for it. */
+export class Pulse extends Publisher {
+  protected override work(client: Client): void {
+    if (!this.scene.isPulsing) return
+    this.publish(client)
+    this.after(400, () => this.work(client))
   }
 }
 

@@ -84,11 +84,47 @@ export class DataDirectory {
     else this.#store.failNextWrite()
   }
 
+  /** A byte of what was written to the log changes. Only while no process has it open. False: there is none to change. */
+  rotLog(): boolean {
+    const bytes = this.#files.contents(this.#random.pick(this.#segments()))
+    for (let tries = 0; tries < 20; tries++) {
+      const at = this.#random.below(bytes.length)
+      if (bytes[at] === 0) continue
+      bytes[at] = bytes[at]! ^ (1 << this.#random.below(8))
+      return true
+    }
+    return false
+  }
+
+  /** A segment of the log is gone. */
+  loseSegment(): void {
+    this.#files.lose(this.#random.pick(this.#segments()))
+  }
+
+  /** A value of the store changes. */
+  rotStore(): void {
+    this.#store.rot(this.#random.pick([...this.#store.image().keys()]))
+  }
+
+  /** The store is gone, and the log is not. */
+  loseStore(): void {
+    this.#store.lose()
+  }
+
+  /** No room is left; or there is again. */
+  fill(isFull: boolean): void {
+    this.#files.free = isFull ? 0 : 1e12
+  }
+
   /** Everything is gone, as on a new machine. */
   wipe(): void {
     this.isFailing = false
     this.#files = new SimulatedFiles(this.#disk())
     this.#store = new SimulatedStore(this.#disk())
+  }
+
+  #segments(): string[] {
+    return this.#files.paths('/wal')
   }
 
   #disk() {

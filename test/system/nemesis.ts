@@ -4,6 +4,7 @@
  *
  * Never: damages what the cluster does not promise to survive.
  */
+import type { Member, RaftStatus } from '../../raft/index.ts'
 import type { Scheduler } from '../sim/scheduler.ts'
 import type { Trace } from '../sim/trace.ts'
 import type { Random } from '../support/random.ts'
@@ -20,6 +21,9 @@ export interface NemesisCounts {
   breaks: number
   diskFailures: number
   wallJumps: number
+  wipes: number
+  damages: number
+  fullDisks: number
   clientCrashes: number
   clientPauses: number
 }
@@ -50,6 +54,9 @@ export class Nemesis {
     breaks: 0,
     diskFailures: 0,
     wallJumps: 0,
+    wipes: 0,
+    damages: 0,
+    fullDisks: 0,
     clientCrashes: 0,
     clientPauses: 0,
   }
@@ -85,6 +92,9 @@ export class Nemesis {
       slowDisk: () => this.#slowDisk(),
       diskError: () => this.#failDisk(this.#anyNode()),
       wallJump: () => this.#jump(),
+      wipeOne: () => this.#wipe(this.#anyNode()),
+      damageOne: () => this.#damage(this.#anyNode()),
+      fillDisk: () => this.#fillDisk(),
       crashClient: () => {
         this.counts.clientCrashes++
         workload.crashOne(random.between(10, 2_000))
@@ -248,7 +258,7 @@ export class Nemesis {
   // ---- processes and disks
 
   #crashAndRestart(node: SimulatedNode, silent: boolean): undefined {
-    if (!node.isUp) return
+    if (!node.isUp || !this.#mayCrash(node)) return
     node.crash(silent)
     this.counts.crashes++
     // A machine without power answers nobody; when it is back, it knows nothing of its sockets.
@@ -319,16 +329,90 @@ export class Nemesis {
 
   #failDisk(node: SimulatedNode): undefined {
     const { trace } = this.#realm
-    if (node.disk.isFailing || !node.isUp) return
+    if (node.disk.isFailing || !node.isUp || !this.#mayCrash(node)) return
     trace.note('failDisk', node.id)
     node.disk.failNextWrite()
   }
 
-  #jump(): undefined {
+  /** Room runs out on some disks, or on all: replicas fill theirs together. */
+  #fillDisk(): Undo {
+    const { nodes, random, trace } = this.#realm
+    const full = random.chance(0.5) ? nodes : [this.#anyNode()]
+    this.counts.fullDisks++
+    trace.note('fill', full.map(({ id }) => id).join(' '))
+    for (const { disk } of full) disk.fill(true)
+    return () => {
+      trace.note('room', full.map(({ id }) => id).join(' '))
+      for (const { disk } of full) disk.fill(false)
+    }
+  }
+
+  /** A new machine under an old name. */
+  #wipe(node: SimulatedNode): undefined {
+    if (!this.#mayLose(node)) return
+    this.counts.wipes++
+    node.crash()
+    node.wipe()
+    this.#restartLater(node)
+  }
+
+  /** Synced bytes change or vanish while the process is down. */
+  #damage(node: SimulatedNode): undefined {
     const { random, trace } = this.#realm
-    const node = this.#anyNode()
+    if (!this.#mayLose(node)) return
+    this.counts.damages++
+    const { disk } = node
+    const kind = random.pick(['rotLog', 'rotLog', 'loseSegment', 'rotStore', 'loseStore'] as const)
+    node.crash()
+    trace.note('damage', node.id, kind)
+    disk[kind]()
+    node.setClock()
+    this.#restartLater(node)
+  }
+
+  // ---- what the cluster can bear
+
+  /** How many members may be missing. */
+  get #bearable(): number {
+    return Math.floor((this.#realm.nodes.length - 1) / 2)
+  }
+
+  /** A minority may lose what it had synced: with this node, and with those that are down and may have a torn end as well. */
+  #mayLose(node: SimulatedNode): boolean {
+    const others = this.#realm.nodes.filter((other) => other !== node && !this.#isWhole(other))
+    return this.#isWhole(node) && others.length < this.#bearable
+  }
+
+  /**
+   * A crash may tear the log's end, and a node in doubt votes only if all voters answer; one whose directory was emptied never
+   * will. So while there is one of those, the others go down only as far as a majority remains that needs nobody's word.
+   */
+  #mayCrash(node: SimulatedNode): boolean {
+    const { nodes } = this.#realm
+    if (nodes.every((other) => !other.isReplaced(this.#voters()))) return true
+    const others = nodes.filter((other) => other !== node && !this.#isWhole(other))
+    return others.length < this.#bearable
+  }
+
+  /** It is up, its word counts, and it is the member that the cluster knows. */
+  #isWhole(node: SimulatedNode): boolean {
+    const status = node.core?.group.driver.status()
+    return status !== undefined && status.doubt === 0 && !node.isReplaced(this.#voters())
+  }
+
+  /** Voters by the word of whoever has applied most. */
+  #voters(): readonly Member[] {
+    let best: RaftStatus | undefined
+    for (const { core } of this.#realm.nodes) {
+      const status = core?.group.driver.status()
+      if (status !== undefined && status.appliedIndex >= (best?.appliedIndex ?? 0)) best = status
+    }
+    const { membership } = best ?? {}
+    return membership === undefined || membership.votersOutgoing.length > 0 ? [] : membership.voters
+  }
+
+  #jump(): undefined {
     this.counts.wallJumps++
-    node.wallOffsetMs += random.pick([-3_600_000, -1_000, 1_000, 3_600_000])
-    trace.note('wallJump', node.id, node.wallOffsetMs)
+    this.#anyNode().jump(this.#realm.random.pick([-3_600_000, -1_000, 1_000, 3_600_000]))
   }
 }

@@ -12,7 +12,7 @@ import type { MeshHandlers, MeshPort } from '../../node/peers/mesh-port.ts'
 import { StorageFailedError } from '../../node/storage/errors.ts'
 import type { NodeStorage } from '../../node/storage/open-storage.ts'
 import type { Wal } from '../../node/storage/wal.ts'
-import type { GroupId, LogStorage, Message } from '../../raft/index.ts'
+import type { GroupId, LogStorage, Member, Message } from '../../raft/index.ts'
 import { NodeClock } from '../sim/node-clock.ts'
 import type { Scheduler } from '../sim/scheduler.ts'
 import type { Trace } from '../sim/trace.ts'
@@ -59,11 +59,13 @@ interface Life {
 export class SimulatedNode {
   readonly id: string
   readonly disk: DataDirectory
-  /** The wall clock is wrong by this, milliseconds. */
-  wallOffsetMs = 0
   readonly #world: World
   readonly #random: Random
   readonly #config: NodeConfig
+  /** The wall clock is wrong by this, milliseconds, and was so by up to that. */
+  #wallOffsetMs = 0
+  #wallOffsetMsMax = 0
+  #wipes = 0
   #lives = 0
   #life: Life | undefined
 
@@ -135,6 +137,33 @@ export class SimulatedNode {
     if (this.#life === life) this.#end(life, false)
   }
 
+  /** The wall clock jumps. */
+  jump(ms: number): void {
+    this.#wallOffsetMs += ms
+    this.#wallOffsetMsMax = Math.max(this.#wallOffsetMsMax, this.#wallOffsetMs)
+    this.#world.trace.note('jump', this.id, ms)
+  }
+
+  /** Whoever has lost the counter of its boots must not have lost the time as well: the wall clock is put right. */
+  setClock(): void {
+    this.#wallOffsetMs = this.#wallOffsetMsMax
+  }
+
+  /** Empties the data directory of a dead node. */
+  wipe(): void {
+    this.#wipes++
+    this.disk.wipe()
+    this.setClock()
+    this.#world.oracle.book(this.id).wiped()
+    this.#world.trace.note('wipe', this.id)
+  }
+
+  /** Its directory was emptied, and it is not among the voters as who it is now. */
+  isReplaced(voters: readonly Member[]): boolean {
+    const incarnation = this.#life?.storage?.identity.incarnation
+    return this.#wipes > 0 && !voters.some((voter) => voter.id === this.id && voter.incarnation === incarnation)
+  }
+
   pause(): void {
     this.#life?.host.clock.pause()
     this.#world.trace.note('pause', this.id)
@@ -199,7 +228,7 @@ export class SimulatedNode {
   async #open(life: Life): Promise<void> {
     const { ids, network, swarm } = this.#world
     const { clock } = life.host
-    const wallNow = () => Math.floor(EPOCH_MS + this.#world.scheduler.now() + this.wallOffsetMs)
+    const wallNow = () => Math.floor(EPOCH_MS + this.#world.scheduler.now() + this.#wallOffsetMs)
     const storage = await this.disk.open({
       clock,
       wallNow,

@@ -39,6 +39,12 @@ export class LogBook {
     this.#lastIndex = lastIndex
   }
 
+  /** The directory was emptied. */
+  wiped(): void {
+    this.#entries.clear()
+    this.#lastIndex = 0
+  }
+
   at(index: LogIndex): { readonly term: Term; readonly hash: number } | undefined {
     return this.#entries.get(index)
   }

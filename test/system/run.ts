@@ -3,6 +3,7 @@
  *
  * Never: anything that is not a function of the seed.
  */
+import type { NodeCore } from '../../node/core.ts'
 import { Scheduler } from '../sim/scheduler.ts'
 import { fastDisk } from '../sim/swarm.ts'
 import { Trace } from '../sim/trace.ts'
@@ -123,6 +124,7 @@ class Run {
       ledger: this.#ledger,
       pending: this.#pending,
       isBusy: true,
+      isPulsing: false,
       isCalm: false,
       guard: (action) => {
         try {
@@ -198,20 +200,40 @@ class Run {
       node.start()
     }
     const began = this.#scheduler.now()
+    await this.#advance(healedWithinMs, () => this.#workload.isFounded)
+    // A doubt ends with new entries: somebody goes on publishing, a little.
+    if (this.#workload.isFounded) this.#workload.startPulse()
     await this.#advance(healedWithinMs, () => this.#isWhole())
+    this.#workload.stopPulse()
+    await this.#advance(healedWithinMs, () => this.#isWhole() && this.#isDone())
     this.#healedMs = this.#scheduler.now() - began
-    if (!this.#isWhole()) throw new Violation('everything comes to its end when faults do', this.#describe())
+    if (!this.#isWhole() || !this.#isDone()) {
+      throw new Violation('everything comes to its end when faults do', this.#describe())
+    }
   }
 
-  /** One leader that all follow, equal states, no promise open, every queue empty. */
+  /** One leader that all follow, and every node a voter whose word counts. */
   #isWhole(): boolean {
-    if (this.#pending.size > 0 || !this.#workload.isFounded) return false
-    const cores = this.#nodes.map(({ core }) => core)
-    const leader = this.#nodes.find((node) => node.claimsToLead)?.core
-    if (leader === undefined || !leader.group.role.established) return false
+    if (!this.#workload.isFounded) return false
+    const leader = this.#leader()
+    const { membership } = leader?.group.driver.status() ?? {}
+    if (membership === undefined || membership.votersOutgoing.length > 0) return false
+    return this.#nodes.every((node) => {
+      return node.core?.group.driver.status().doubt === 0 && !node.isReplaced(membership.voters)
+    })
+  }
+
+  #leader(): NodeCore | undefined {
+    return this.#nodes.find(({ core }) => core?.group.role.established)?.core
+  }
+
+  /** Equal states, no promise open, every queue empty. */
+  #isDone(): boolean {
+    const leader = this.#leader()
+    if (this.#pending.size > 0 || leader === undefined) return false
     const { appliedIndex, lastIndex } = leader.group.driver.status()
     if (appliedIndex !== lastIndex) return false
-    if (!cores.every((core) => core?.group.driver.status().appliedIndex === appliedIndex)) return false
+    if (!this.#nodes.every(({ core }) => core?.group.driver.status().appliedIndex === appliedIndex)) return false
     return this.#ledger.queues.every((queue) => {
       const stats = leader.group.machine.queueStats(queue)
       return stats !== undefined && stats.ready + stats.unsettled + stats.delayed === 0

@@ -29,6 +29,9 @@ export const faultKinds = [
   'slowDisk',
   'diskError',
   'wallJump',
+  'wipeOne',
+  'damageOne',
+  'fillDisk',
   'crashClient',
   'pauseClient',
 ] as const

@@ -11,6 +11,7 @@ import {
   ExclusiveSubscriber,
   Founder,
   Publisher,
+  Pulse,
   queueName,
   Requester,
   Responder,
@@ -92,10 +93,15 @@ export class Workload {
     return this.#anyRole()?.actor?.process.name
   }
 
-  /** One more publisher, for what has to be published after the faults. */
-  addPublisher(): void {
+  /** One more publisher, who goes on while the others rest. */
+  startPulse(): void {
     const { scene } = this.#options
-    this.#play(this.#add('late', (process, random) => new Publisher(process, scene, random)))
+    scene.isPulsing = true
+    this.#play(this.#add('pulse', (process, random) => new Pulse(process, scene, random)))
+  }
+
+  stopPulse(): void {
+    this.#options.scene.isPulsing = false
   }
 
   #castAll(): void {
