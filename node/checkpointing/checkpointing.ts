@@ -89,7 +89,7 @@ export class Checkpointing {
     this.#checkpointer = new Checkpointer({
       ...options,
       references: options.references ?? new EntrySet(),
-      pins: this.#source,
+      pins: { pinned: () => this.#pinned(), logFloor: () => this.#source.logFloor() },
       onMade: () => this.#repair.forget((index) => this.#isObsolete(index)),
     })
     this.#installer = new Installer({
@@ -186,6 +186,12 @@ export class Checkpointing {
   #restore(mark: SnapshotMark, restored: RestoredState): void {
     this.#options.restore(mark, restored)
     this.#repair.forget(() => true)
+  }
+
+  /** What compaction must leave alone beside the live entries: what peers install from here, and what this node installs. */
+  #pinned(): LiveEntries[] {
+    const { staged } = this.#installer
+    return staged === undefined ? this.#source.pinned() : [...this.#source.pinned(), staged]
   }
 
   /** For an entry that is not held here. */

@@ -67,6 +67,7 @@ export class Installer {
   #done: Promise<void> = Promise.resolve()
   /** The mark that could not be had lately, and from when on it is worth another try. */
   #refused: { readonly index: number; readonly untilMs: number } | undefined
+  #staged: LiveEntries | undefined
   #installed = 0
   #stopped = false
 
@@ -77,6 +78,11 @@ export class Installer {
   /** The mark that is being installed. */
   get underWay(): SnapshotMark | undefined {
     return this.#current?.offer.mark
+  }
+
+  /** What the state refers to that is being installed: compaction must leave it alone, though nothing in force needs it yet. */
+  get staged(): LiveEntries | undefined {
+    return this.#staged
   }
 
   /** Installs completed by this process. */
@@ -136,6 +142,7 @@ export class Installer {
       logger.info('an install is done', { from: from.id, index: mark.index, references: staged.references.size })
       checkpointer.installed()
     } finally {
+      this.#staged = undefined
       resume()
     }
   }
@@ -193,8 +200,9 @@ export class Installer {
 
   /** Until all are here, or the install is given up: what the leader has lost itself, another peer may hold. */
   async #fetchBodies(offer: InstallOffer, references: LiveEntries, signal: AbortSignal): Promise<boolean> {
-    const { bodies, clock, driver, entries, peers } = this.#options
-    let wanted = entries.missing(references, driver.status().commitIndex)
+    const { bodies, clock, entries, peers } = this.#options
+    this.#staged = references
+    let wanted = entries.missing(references)
     for (;;) {
       const others = peers().filter((id) => id !== offer.from.id)
       wanted = await bodies.fetch(wanted, [offer.from.id, ...others], signal)

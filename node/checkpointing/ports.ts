@@ -49,8 +49,11 @@ export interface CheckpointStore {
 export interface HeldEntries {
   /** Held entries from `from` on, in order of indexes, leaving out those that are not held or damaged. */
   readHeld(from: LogIndex, bytesMax: number): Promise<Entry[]>
-  /** Of the given ones, those that are not held. The log counts up to `committed` alone: above it may be another leader's. */
-  missing(references: Iterable<LogIndex>, committed: LogIndex): LogIndex[]
+  /**
+   * Of the given ones, those that are not held. The log counts up to `committed` alone, since above it may be another leader's; by default
+   * up to what it durably knows as committed, since a reset lets go of the rest.
+   */
+  missing(references: Iterable<LogIndex>, committed?: LogIndex): LogIndex[]
   /** Resolves when the entries are synced beside the log. */
   keep(entries: readonly Entry[]): Promise<void>
 }

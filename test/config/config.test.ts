@@ -45,6 +45,10 @@ describe('parseNodeOptions', () => {
       gatewayPendingBytesMax: 67_108_864,
       peerBufferBytesMax: 67_108_864,
       entryCacheBytes: 67_108_864,
+      checkpointBytes: 67_108_864,
+      trailingLogBytesMax: 268_435_456,
+      segmentBytes: 33_554_432,
+      diskReserveBytes: 268_435_456,
       loopbackOnly: true,
     })
   })

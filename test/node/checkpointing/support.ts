@@ -139,7 +139,10 @@ export class MemoryEntries implements HeldEntries {
     return read
   }
 
-  missing(references: Iterable<number>, committed: number): number[] {
+  /** What the log durably knows as committed. */
+  settled = 0
+
+  missing(references: Iterable<number>, committed = this.settled): number[] {
     return [...references].filter((index) => !this.kept.has(index) && !(index <= committed && this.log.has(index)))
   }
 
