@@ -34,7 +34,7 @@ export interface NodeCoreOptions {
   readonly config: NodeConfig
   readonly storage: NodeStorage
   /** What the storage's checkpoint holds (`readCheckpoint`), if there is one. */
-  readonly recovered?: RecoveredState | undefined
+  readonly recovered: RecoveredState | undefined
   readonly clock: Clock
   readonly wallNow: () => number
   /** In [0, 1). */

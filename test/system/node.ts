@@ -5,6 +5,7 @@
  * Never: a shortcut past the ports, or a question to the code under test whose answer is not checked against others'.
  */
 import { type NodeConfig, parseNodeOptions } from '../../node/config.ts'
+import { readCheckpoint } from '../../node/checkpointing/read-checkpoint.ts'
 import { GROUP, NodeCore } from '../../node/core.ts'
 import type { Logger } from '../../node/logger.ts'
 import { Mesh } from '../../node/peers/mesh.ts'
@@ -239,6 +240,7 @@ export class SimulatedNode {
         else life.core.fail(error)
       },
     })
+    const recovered = await readCheckpoint(storage.checkpoints)
     if (this.#life !== life) return
     const random = this.#random.fork()
     const dice = () => random.fraction()
@@ -247,6 +249,7 @@ export class SimulatedNode {
     const core = new NodeCore({
       config: this.#config,
       storage: life.storage,
+      recovered,
       clock,
       wallNow,
       random: dice,
