@@ -93,6 +93,8 @@ export function install(state: RaftState, mark: SnapshotMark): boolean {
   const { log } = state
   if (log.holdsCommitted(mark.index, mark.term)) {
     log.commitTo(mark.index)
+    // It has replaced the former one in the store all the same, so it is the one that can be offered.
+    if (mark.index > state.checkpointIndex) state.checkpoint = mark
     return false
   }
   invariant(state.role !== 'leader', () => `a leader lacks the committed entry ${mark.index} of term ${mark.term}`)

@@ -15,7 +15,7 @@ export class MembershipNemesis {
   readonly #cluster: Cluster
   readonly #dice: Random
   /** How often each move was made: a test must see that they were. */
-  readonly moves = { added: 0, promoted: 0, removed: 0, transferred: 0, wiped: 0, forgot: 0 }
+  readonly moves = { added: 0, promoted: 0, removed: 0, transferred: 0, wiped: 0, forgot: 0, brokeWord: 0 }
   #lives = 1
 
   constructor(cluster: Cluster, dice: Random) {
@@ -37,6 +37,7 @@ export class MembershipNemesis {
     const node = this.#any([...this.#cluster.nodes.values()])!
     if (this.#chance(0.01) && this.#mayForget(node)) this.#wipe(node)
     if (this.#chance(0.03) && this.#mayForget(node)) this.#forget(node)
+    for (const each of this.#cluster.nodes.values()) if (this.#chance(0.2)) this.#breakWord(each)
   }
 
   #command(leader: TestNode): void {
@@ -82,6 +83,17 @@ export class MembershipNemesis {
     this.#cluster.crash(node.id)
     node.forget(node.base.index + this.#dice.below(node.log.length + 1))
     this.moves.forgot++
+  }
+
+  /** The worst moment: it has just voted for somebody who does not lead yet, and is back at once without knowing of it. */
+  #breakWord(node: TestNode): void {
+    const { vote } = node.hardState
+    const isFresh = vote !== '' && vote !== node.id && node.isUp && node.status.leader === undefined
+    if (!isFresh || !this.#mayForget(node)) return
+    this.#cluster.crash(node.id)
+    node.forget(node.status.lastIndex)
+    this.#cluster.restart(node.id)
+    this.moves.brokeWord++
   }
 
   /** Whether a majority of each list that anybody counts by would still have forgotten nothing. */
