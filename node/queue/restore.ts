@@ -6,7 +6,7 @@
  */
 import { isErrorCode } from '../../wire/errors.ts'
 import type { OutcomeNotice } from '../../wire/session-frames.ts'
-import { WORK_TYPES } from './checkpoint.ts'
+import { WORK_TYPES } from './checkpoint-capture.ts'
 import { CHECKPOINT_VERSION, CheckpointFormatError, type ChunkReader, Section } from './checkpoint-format.ts'
 import { ATTEMPTS_MAX, MACHINE_VERSION } from './constants.ts'
 import { joinTurns } from './credit.ts'
