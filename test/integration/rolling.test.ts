@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../../client/clock.ts'
 import { type Client, connectWith, type Message } from '../../client/index.ts'
 import { openWebSocket } from '../../client/ws-socket.ts'
+import { CallBook } from '../support/call-book.ts'
 import { eventually } from '../support/eventually.ts'
 import { closeAfterTest, TestMesh } from './mesh.ts'
 
@@ -23,31 +24,6 @@ async function clientAt(servers: readonly string[]): Promise<Client> {
   return closeAfterTest(await connectWith(openWebSocket, { servers }, { ...systemClock, random }))
 }
 
-/** Everything that goes wrong, and how long each kind of call took at most. */
-class Book {
-  readonly failures: string[] = []
-  readonly slowestMs: Record<string, number> = {}
-  readonly calls: Record<string, number> = {}
-  readonly #open = new Set<Promise<unknown>>()
-
-  call<T>(what: string, promise: Promise<T>, check: (value: T) => unknown = () => {}): void {
-    const sinceMs = performance.now()
-    const noted = promise.then(check).then(
-      () => {
-        this.calls[what] = (this.calls[what] ?? 0) + 1
-        this.slowestMs[what] = Math.max(this.slowestMs[what] ?? 0, performance.now() - sinceMs)
-      },
-      (error: unknown) => this.failures.push(`${what}: ${error}`),
-    )
-    this.#open.add(noted)
-    void noted.finally(() => this.#open.delete(noted))
-  }
-
-  async settled(): Promise<void> {
-    while (this.#open.size > 0) await Promise.all(this.#open)
-  }
-}
-
 /** What came out of one queue, in order. */
 class Arrivals {
   readonly numbers: number[] = []
@@ -63,7 +39,7 @@ describe('a rolling restart', () => {
   it('fails no call, loses no message, gives none twice and keeps their order', async () => {
     mesh = await TestMesh.start()
     const { urls } = mesh
-    const book = new Book()
+    const book = new CallBook()
     // One that begins at each node, and goes on with the others.
     const clients = await Promise.all(urls.map((_, i) => clientAt([...urls.slice(i), ...urls.slice(0, i)])))
     const own = clients.map(() => new Arrivals())
@@ -85,7 +61,7 @@ describe('a rolling restart', () => {
       void (async () => {
         for await (const message of messages) {
           acked[i]!.handler(message)
-          book.call('ack', message.ack())
+          book.note('ack', message.ack())
         }
       })()
     }
@@ -95,17 +71,17 @@ describe('a rolling restart', () => {
       if (isOver) return
       ticks++
       for (const [i, client] of clients.entries()) {
-        for (let k = 0; k < 2; k++) book.call('publish', client.publish(`own.${(i + 1) % 3}`, published[i]!++))
+        for (let k = 0; k < 2; k++) book.note('publish', client.publish(`own.${(i + 1) % 3}`, published[i]!++))
         const n = ticks
         // Answers of a moment, and some that take longer than a node's restart.
         const pauseMs = ticks % 50 === 0 ? SLOW_ANSWER_MS : ticks % 5
-        book.call('request', client.request(`echo.${(i + ticks) % 3}`, { n, pauseMs }), ({ body }) => {
+        book.note('request', client.request(`echo.${(i + ticks) % 3}`, { n, pauseMs }), ({ body }) => {
           if (body !== n) throw new Error(`asked with ${n}, answered ${body}`)
         })
-        if (ticks % 10 === 0) book.call('query', client.queue('shared').stats({ consistent: ticks % 20 === 0 }))
+        if (ticks % 10 === 0) book.note('query', client.queue('shared').stats({ consistent: ticks % 20 === 0 }))
         if (ticks % 20 === 0) {
           const queue = client.queue(`passing-${i}-${ticks}`)
-          book.call(
+          book.note(
             'command',
             queue.declare().then(() => queue.delete()),
           )
