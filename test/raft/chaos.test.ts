@@ -86,11 +86,11 @@ class Chaos {
   /** Checkpoints, compaction and installs, each step of them at another time. */
   #keepHouse(node: TestNode): void {
     const { cluster } = this
-    const { checkpointIndex, firstIndex, appliedIndex } = node.status
+    const { checkpointIndex, firstIndex, appliedIndex, persistedIndex } = node.status
     if (this.#chance(0.1)) cluster.checkpoint(node.id)
     // Mostly all of it, so that laggards need an install, and sometimes a little.
     const forgets = this.#chance(0.7) ? checkpointIndex : Math.min(checkpointIndex, firstIndex)
-    if (this.#chance(0.1) && forgets <= appliedIndex) cluster.compact(node.id, forgets)
+    if (this.#chance(0.1) && forgets <= Math.min(appliedIndex, persistedIndex)) cluster.compact(node.id, forgets)
     if (this.#chance(0.1)) cluster.compactDisk(node.id, this.#chance(0.5) ? firstIndex - 1 : firstIndex - 3)
     if (this.#chance(0.2)) cluster.fetch(node.id)
     if (this.#chance(0.1)) this.#install(node)

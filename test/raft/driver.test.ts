@@ -71,6 +71,26 @@ describe('a running group', () => {
     expect(next).toBeDefined()
   })
 
+  test('members change and leadership moves as the leader is told, and others refuse', async () => {
+    const world = new World()
+    const leader = await world.elect()
+    const [follower, other] = world.followers
+    const learner = { id: 'n9', incarnation: 'n9.1' }
+    expect(follower!.driver.changeMembership({ type: 'addLearner', member: learner })).toBe('notLeader')
+    const { lastIndex: before, term } = leader.driver.status()
+    const put = leader.driver.changeMembership({ type: 'addLearner', member: learner })
+    expect(put).toEqual({ term, index: before + 1 })
+    await world.clock.rest()
+    expect(follower!.driver.status().membership!.learners).toEqual([learner])
+    expect(other!.driver.transferLeadership()).toBe(false)
+    expect(leader.driver.transferLeadership(other!.id)).toBe(true)
+    await world.clock.rest()
+    expect(other!.driver.status()).toMatchObject({ role: 'leader', established: true })
+    other!.driver.stop()
+    expect(other!.driver.changeMembership({ type: 'remove', id: 'n9' })).toBe('notLeader')
+    expect(other!.driver.transferLeadership()).toBe(false)
+  })
+
   test('a link that is new is used at once', async () => {
     const world = new World()
     const leader = await world.elect()

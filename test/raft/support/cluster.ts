@@ -452,7 +452,9 @@ export class Cluster {
     if (node.unsynced.some((ready) => ready.reset !== undefined)) return
     const through = Math.min(index, node.status.firstIndex - 1)
     if (through <= node.base.index) return
-    const term = node.durableTermAt(through)!
+    const term = node.durableTermAt(through)
+    // Installed, and storage has not been told yet.
+    if (term === undefined) return
     node.log.splice(0, through - node.base.index)
     node.base = { index: through, term }
   }
