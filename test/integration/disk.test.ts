@@ -12,10 +12,23 @@ import { freePorts, realDiskFolder } from '../support/place.ts'
 
 const MIB = 1024 * 1024
 
-/** Real files on a disk whose space is what the test says, and which fails when the test says so. */
+/** Real files on a disk whose space is what the test says, and which fails or stands still when the test says so. */
 class TestDisk implements Files {
   free = Number.MAX_SAFE_INTEGER
   isBroken = false
+  #gate: Promise<void> = Promise.resolve()
+  #open = () => {}
+
+  /** Nothing is written until `thaw`. */
+  freeze(): void {
+    this.#gate = new Promise((resolve) => {
+      this.#open = resolve
+    })
+  }
+
+  thaw(): void {
+    this.#open()
+  }
 
   list = nodeFiles.list.bind(nodeFiles)
   makeDirectory = nodeFiles.makeDirectory.bind(nodeFiles)
@@ -25,8 +38,11 @@ class TestDisk implements Files {
 
   async open(name: string, options?: { readonly create?: boolean }): Promise<File> {
     const file = await nodeFiles.open(name, options)
-    const writeDurable: File['writeDurable'] = (buffers, position) =>
-      this.isBroken ? Promise.reject(new Error('EIO')) : file.writeDurable(buffers, position)
+    const writeDurable: File['writeDurable'] = async (buffers, position) => {
+      await this.#gate
+      if (this.isBroken) throw new Error('EIO')
+      await file.writeDurable(buffers, position)
+    }
     return {
       writeDurable,
       read: (buffer, position) => file.read(buffer, position),
@@ -255,6 +271,49 @@ describe('damage of the log', () => {
     await mesh.stopNode(damaged)
     await mesh.startNode(damaged)
     expect((await statusOf(mesh.url(damaged))).doubt).toBe(0)
+  })
+})
+
+describe('a node whose disk stood still', () => {
+  it('jumps to the state of the others, and the clients that it holds go on without losing or repeating anything', async () => {
+    // The first checkpoint comes only after everything that happens below.
+    const limits = { checkpointBytes: 10 * MIB, segmentBytes: 2 * MIB, trailingLogBytesMax: MIB / 4 }
+    mesh = await DiskMesh.start({ ...limits, entryCacheBytes: MIB, peerBufferBytesMax: 2 * MIB })
+    const leader = await mesh.leader()
+    const [slow, other] = mesh.ids.filter((id) => id !== leader) as [string, string]
+    const held = await mesh.client([mesh.url(slow)], { publishTimeoutMs: 60_000 })
+    await makeQueue(held, 'q')
+    const received: unknown[] = []
+    await held.subscribe('q', ({ body }) => void received.push(body), { queue: 'q', prefetch: 20 })
+    await held.publish('q', 'first')
+    await eventually(() => received.length === 1)
+
+    mesh.disks.get(slow)!.freeze()
+    const client = await mesh.client([mesh.url(other)])
+    await makeQueue(client, 'bulk')
+    const bulk = () => Promise.all(Array.from({ length: 20 }, () => client.publish('bulk', 'x'.repeat(9_000))))
+    const ends = () => Promise.all([leader, slow].map((id) => statusOf(mesh.url(id))))
+    // Until it is sent nothing more, since it confirms nothing.
+    const isLeftBehind = ([first, second]: Awaited<ReturnType<typeof ends>>) =>
+      first!.lastIndex > second!.lastIndex + 20
+    while (!isLeftBehind(await ends())) await bulk()
+    // These are assigned to the consumer on the slow node by entries that it will never apply.
+    for (let n = 0; n < 10; n++) await client.publish('q', n)
+    const own = Array.from({ length: 5 }, (_, n) => held.publish('q', `own-${n}`))
+    await eventually(async () => (await client.queue('q').stats({ consistent: true })).unsettled === 15)
+    expect(received).toEqual(['first'])
+    const { lastIndex } = await statusOf(mesh.url(leader))
+    while ((await statusOf(mesh.url(leader))).checkpointIndex <= lastIndex) await bulk()
+    mesh.disks.get(slow)!.thaw()
+    await eventually(async () => (await metricOf(mesh.url(slow), 'meshmq_installs_total')) > 0, { withinMs: 20_000 })
+    await Promise.all(own)
+    await held.publish('q', 'last')
+    await eventually(() => received.includes('last'))
+    const expected = ['first', ...Array.from({ length: 10 }, (_, n) => n), ...own.map((_, n) => `own-${n}`), 'last']
+    expect(new Set(received)).toEqual(new Set(expected))
+    expect(received).toHaveLength(expected.length)
+    expect((await statusOf(mesh.url(slow))).sessions).toBe(1)
+    await agreedState(mesh.urls)
   })
 })
 
