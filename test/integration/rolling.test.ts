@@ -10,6 +10,8 @@ import { CallBook } from '../support/call-book.ts'
 import { eventually } from '../support/eventually.ts'
 import { closeAfterTest, TestMesh } from './mesh.ts'
 
+/** Three times what a call took at most on two cores under a load of six; most of it is the node that starts. A stop takes 20–250 ms. */
+const SLOWEST_MS = 2_500
 /** Some answers take longer than a node's restart, milliseconds. */
 const SLOW_ANSWER_MS = 2_000
 
@@ -103,11 +105,11 @@ describe('a rolling restart', () => {
     isOver = true
     await book.settled()
     expect(book.failures).toEqual([])
-    // Three times what they took on two busy cores; most of it is disk and processor of the node that starts.
-    for (const what of ['publish', 'ack', 'query', 'command']) expect(book.slowestMs[what], what).toBeLessThan(1_800)
-    expect(book.slowestMs.request).toBeLessThan(SLOW_ANSWER_MS + 1_800)
+    for (const what of ['publish', 'ack', 'query', 'command'])
+      expect(book.slowestMs[what], what).toBeLessThan(SLOWEST_MS)
+    expect(book.slowestMs.request).toBeLessThan(SLOW_ANSWER_MS + SLOWEST_MS)
     // Nobody had to be waited for: clients went as soon as they were asked to.
-    expect(Math.max(...stopsMs)).toBeLessThan(1_800)
+    expect(Math.max(...stopsMs)).toBeLessThan(SLOWEST_MS)
     for (const what of ['publish', 'request', 'ack']) expect(book.calls[what]).toBeGreaterThan(300)
     const all = published.reduce((sum, count) => sum + count, 0)
     await eventually(() => shared.numbers.length >= all, { what: 'everything has come out of the shared queue' })
