@@ -25,6 +25,13 @@ import { TrailingLog } from './trailing-log.ts'
 /** Log that stays behind a checkpoint whoever lacks it, bytes: a peer that was away for a moment needs no install. */
 const TRAILING_BYTES = 16 * 1024 * 1024
 
+/**
+ * Log above a mark that somebody installs, in terms of what is kept for followers, and bytes at the least: whoever takes longer than that
+ * begins once more, with the bodies that it has by then, and the disk stays bounded.
+ */
+const PINNED_FACTOR_MAX = 4
+const PINNED_BYTES_MIN = 64 * 1024 * 1024
+
 /** How often it is looked whether the log is synced through a mark, milliseconds. */
 const SYNC_LOOK_MS = 10
 
@@ -67,6 +74,8 @@ export interface CheckpointerStats {
 export class Checkpointer {
   readonly #options: CheckpointerOptions
   readonly #trailing: TrailingLog
+  readonly #pinnedBytesMax: number
+  readonly #pinned: TrailingLog
   #references: LiveEntries
   /** Log bytes applied since the mark of the last checkpoint. */
   #bytes = 0
@@ -84,6 +93,8 @@ export class Checkpointer {
     this.#options = options
     this.#references = options.references
     this.#trailing = new TrailingLog(options.trailingLogBytesMax)
+    this.#pinnedBytesMax = Math.max(PINNED_BYTES_MIN, PINNED_FACTOR_MAX * options.trailingLogBytesMax)
+    this.#pinned = new TrailingLog(this.#pinnedBytesMax)
     this.#dueBytes = this.#nextDue()
   }
 
@@ -99,6 +110,7 @@ export class Checkpointer {
   /** Every applied entry, in order; on the hot path, so it only counts. */
   applied(index: LogIndex, bytes: number): void {
     this.#trailing.applied(index, bytes)
+    this.#pinned.applied(index, bytes)
     this.#bytes += bytes
     if (this.#bytes >= this.#dueBytes) this.#start()
   }
@@ -146,6 +158,7 @@ export class Checkpointer {
   /** The adopted checkpoint is in force, and the log begins behind it: nothing else of the former log is needed. */
   installed(): void {
     this.#trailing.clear()
+    this.#pinned.clear()
     this.#compact(this.#options.checkpoints.current!.mark)
   }
 
@@ -246,6 +259,7 @@ export class Checkpointer {
     const claims = peers.filter(({ mode }) => mode !== 'install').map(({ matchIndex }) => matchIndex + 1)
     const wanted = Math.min(behind, this.#trailing.startOf(TRAILING_BYTES) ?? behind, ...claims)
     const capped = Math.max(wanted, this.#trailing.startOf(trailingLogBytesMax) ?? behind)
-    return Math.max(firstIndex, Math.min(behind, capped, pins.logFloor() ?? behind))
+    const pinned = Math.max(pins.logFloor() ?? behind, this.#pinned.startOf(this.#pinnedBytesMax) ?? behind)
+    return Math.max(firstIndex, Math.min(behind, capped, pinned))
   }
 }

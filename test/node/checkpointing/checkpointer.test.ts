@@ -242,6 +242,16 @@ describe('the log behind a checkpoint', () => {
     expect(await firstIndexOf(prepare, 0)).toBe(42)
   })
 
+  it('does not fill the disk for an install that never ends', async () => {
+    const world = new World({ checkpointBytes: 100 * 2 ** 20 })
+    world.logFloor = 2
+    for (let i = 0; i < 100; i++) world.checkpointer.applied(++world.appliedIndex, 2 ** 20)
+    await rest()
+    // 64 MiB of the last 100.
+    expect(world.plans[0]!.firstIndex).toBeGreaterThanOrEqual(37)
+    expect(world.plans[0]!.firstIndex).toBeLessThanOrEqual(38)
+  })
+
   it('never comes back', async () => {
     const prepare = (world: World) => {
       world.firstIndex = 98
