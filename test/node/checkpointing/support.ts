@@ -65,6 +65,11 @@ export function entryAt(index: number, bytes = 10): Entry {
   return { index, term: 1, type: 1, data: new Uint8Array(bytes).fill(index) }
 }
 
+/** Nothing is durable at once, and entries take longer than a checkpoint's switch: whoever does not wait for them is found out. */
+async function diskTurns(count: number): Promise<void> {
+  for (; count > 0; count--) await new Promise((resolve) => setImmediate(resolve))
+}
+
 /** One current checkpoint, and those that are pinned. `journal`: what became durable, in order. */
 export class MemoryCheckpoints implements CheckpointStore {
   current: CheckpointInfo | undefined
@@ -86,6 +91,7 @@ export class MemoryCheckpoints implements CheckpointStore {
     return {
       put: async (chunk) => void chunks.push(Uint8Array.from(chunk)),
       commit: async () => {
+        await diskTurns(1)
         this.onCommit(mark)
         const former = this.current?.mark.index
         const bytes = chunks.reduce((sum, { length }) => sum + length, 0)
@@ -147,6 +153,7 @@ export class MemoryEntries implements HeldEntries {
   }
 
   async keep(entries: readonly Entry[]): Promise<void> {
+    await diskTurns(5)
     for (const entry of entries) this.kept.set(entry.index, { ...entry, data: Uint8Array.from(entry.data) })
     this.#journal.push(`keep ${entries.map(({ index }) => index).join(' ')}`)
   }
