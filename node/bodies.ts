@@ -35,7 +35,7 @@ export class Bodies {
   readonly #onFailure: (error: unknown) => void
   readonly #kept = new Map<number, Entry>()
   #keptBytes = 0
-  /** Who waits for an entry, in order of asking. */
+  /** Who waits for an entry, in order of asking: one for each consumer attached here, at most. */
   readonly #waiting = new Map<number, ((isHeld: boolean) => void)[]>()
   /** Entries whose read is under way. */
   readonly #reading = new Set<number>()

@@ -23,6 +23,7 @@ import { Waiting, WaitingRequests } from './gateway/waiting-requests.ts'
 import { Parting } from './parting.ts'
 import type { VolatileNote, VolatileReply, VolatileRequest } from './peers/volatile-codec.ts'
 import { type Attachment, type Listener, type Machine, mintedAt } from './queue/index.ts'
+import { rowBytes, VolatileOut } from './volatile-out.ts'
 
 /** How long a node remembers an unanswered request at most, milliseconds. */
 const REQUEST_MS_MAX = 10 * 60_000
@@ -34,8 +35,6 @@ const ATTEMPTS_MAX = 2
 const BEHIND_MS = 500
 /** How long a reply waits for an asker that is attached nowhere, milliseconds. */
 const BETWEEN_NODES_MS = 10_000
-/** What a row between nodes takes beside its message and its texts, bytes. */
-const ROW_BYTES = 64
 
 export interface VolatileOptions {
   readonly node: string
@@ -60,9 +59,7 @@ export class Volatile {
   readonly #nonces = new Nonces()
   /** For fairness among the responders of a topic: rises with each pick. */
   #picks = 0
-  #requestsOut = new Map<string, VolatileRequest[]>()
-  #repliesOut = new Map<string, VolatileReply[]>()
-  #scheduled = false
+  readonly #out: VolatileOut
   readonly #endSweeps: () => void
 
   constructor(options: VolatileOptions) {
@@ -70,6 +67,14 @@ export class Volatile {
     const { clock } = options
     this.#strays = new Strays(clock)
     this.#parting = new Parting({ clock, send: (node, note) => options.sendNotes(node, [note]) })
+    this.#out = new VolatileOut({
+      sendRequests: options.sendRequests,
+      sendReplies: (node, replies) => this.#parting.stageOf(node) < 2 && options.sendReplies(node, replies),
+      onUnsentRequest: ({ asker, request, nonce, origin }) => {
+        this.#reply(origin || options.node, { asker, request, nonce, message: null, unseen: true })
+      },
+      onUnsentReply: (node, reply) => this.#unsent(node, reply),
+    })
     this.#endSweeps = every(clock, SWEEP_MS, () => this.#waiting.sweep(clock.now()))
   }
 
@@ -80,7 +85,7 @@ export class Volatile {
 
   /** Takes leave of the other nodes, once the sessions that were here are elsewhere. Never rejects; takes a second at most. */
   leave(nodes: readonly string[]): Promise<void> {
-    this.#flush()
+    this.#out.flush()
     return this.#parting.leave(nodes)
   }
 
@@ -137,7 +142,7 @@ export class Volatile {
   onNotes(from: string, notes: readonly VolatileNote[]): void {
     for (const note of notes) {
       if (note.type === 'waits') this.#takeOver(note)
-      else this.#parting.receive(from, note, () => this.#flush())
+      else this.#parting.receive(from, note, () => this.#out.flush())
     }
   }
 
@@ -197,7 +202,7 @@ export class Volatile {
     const { nonce, topic } = waiting
     const sent = { asker, request, nonce, responder: to.session, epoch: to.epoch, origin: '', topic, message }
     if (to.node === node) this.#handOver(node, sent)
-    else this.#gather(this.#requestsOut, to.node, sent)
+    else this.#out.request(to.node, sent)
     return true
   }
 
@@ -235,13 +240,13 @@ export class Volatile {
       const arrive = () => this.#handOver(origin, request)
       this.#strays.hold(responder, { bytes: message.length, expiresMs, arrive, expire: refuse })
     } else if (at !== undefined && at.epoch > epoch && at.node !== node) {
-      this.#gather(this.#requestsOut, at.node, { ...request, origin, epoch: at.epoch })
+      this.#out.request(at.node, { ...request, origin, epoch: at.epoch })
     } else refuse()
   }
 
   #reply(node: string, reply: VolatileReply): void {
     if (node === this.#options.node) this.#receive(reply)
-    else this.#gather(this.#repliesOut, node, reply)
+    else this.#out.reply(node, reply)
   }
 
   /** `untilMs`: how long it may wait here to find its way. */
@@ -285,7 +290,7 @@ export class Volatile {
     const { machine, node } = this.#options
     const at = machine.session(reply.asker)?.attachment
     if (at === undefined || at.node === node || at.epoch <= (reply.epoch ?? 0)) return false
-    this.#gather(this.#repliesOut, at.node, { ...reply, epoch: at.epoch })
+    this.#out.reply(at.node, { ...reply, epoch: at.epoch })
     return true
   }
 
@@ -296,7 +301,7 @@ export class Volatile {
       expiresMs: untilMs,
       arrive: ({ node, epoch }) => {
         if (node === this.#options.node) this.#receive(reply, untilMs)
-        else this.#gather(this.#repliesOut, node, { ...reply, epoch })
+        else this.#out.reply(node, { ...reply, epoch })
       },
       expire: () => {},
     })
@@ -322,7 +327,7 @@ export class Volatile {
         node,
       })
     }
-    for (const rows of inFrames(notes, requestBytes)) {
+    for (const rows of inFrames(notes, rowBytes)) {
       if (!this.#options.sendNotes(to.node, rows)) return
       for (const { request } of rows) this.#waiting.delete(to.session, request)
     }
@@ -338,60 +343,11 @@ export class Volatile {
     } else if (attempts === 0) this.#lookAgain(asker, request, waiting)
   }
 
-  #gather<T>(out: Map<string, T[]>, node: string, item: T): void {
-    const items = out.get(node)
-    if (items === undefined) out.set(node, [item])
-    else items.push(item)
-    if (this.#scheduled) return
-    this.#scheduled = true
-    process.nextTick(() => this.#flush())
-  }
-
-  #flush(): void {
-    this.#scheduled = false
-    const requestsOut = this.#requestsOut
-    const repliesOut = this.#repliesOut
-    this.#requestsOut = new Map()
-    this.#repliesOut = new Map()
-    for (const [node, requests] of requestsOut) this.#sendRequests(node, requests)
-    for (const [node, replies] of repliesOut) this.#sendReplies(node, replies)
-  }
-
-  #sendRequests(node: string, requests: readonly VolatileRequest[]): void {
-    for (const rows of inFrames(requests, requestBytes)) {
-      if (this.#options.sendRequests(node, rows)) continue
-      for (const { asker, request, nonce, origin } of rows) {
-        this.#reply(origin || this.#options.node, { asker, request, nonce, message: null, unseen: true })
-      }
-    }
-  }
-
-  /** Replies whose asker's node is gone follow the asker; those that find no way are lost, as volatile messages may be. */
-  #sendReplies(node: string, replies: readonly VolatileReply[]): void {
-    const isGone = this.#parting.stageOf(node) === 2
-    for (const rows of inFrames(replies, replyBytes)) {
-      if (!isGone && this.#options.sendReplies(node, rows)) continue
-      for (const reply of rows) {
-        if (reply.epoch === undefined && !this.#followFrom(node, reply)) {
-          this.#hold(reply, this.#options.clock.now() + BETWEEN_NODES_MS)
-        }
-      }
-    }
-  }
-
-  /** To where its asker is now, unless that is the node that cannot be reached. */
-  #followFrom(gone: string, reply: VolatileReply): boolean {
+  /** To where its asker is now, once that is known; a reply that was on its way there and finds none is lost, as volatile messages may be. */
+  #unsent(gone: string, reply: VolatileReply): void {
+    if (reply.epoch !== undefined) return
     const at = this.#options.machine.session(reply.asker)?.attachment
-    if (at === undefined || at.node === gone) return false
-    this.#reply(at.node, { ...reply, epoch: at.epoch })
-    return true
+    if (at === undefined || at.node === gone) this.#hold(reply, this.#options.clock.now() + BETWEEN_NODES_MS)
+    else this.#reply(at.node, { ...reply, epoch: at.epoch })
   }
-}
-
-function requestBytes({ topic, message }: { readonly topic: string; readonly message: Uint8Array | null }): number {
-  return ROW_BYTES + topic.length + (message?.length ?? 0)
-}
-
-function replyBytes({ message, error }: VolatileReply): number {
-  return ROW_BYTES + (message?.length ?? 0) + (error?.length ?? 0)
 }

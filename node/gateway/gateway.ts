@@ -24,10 +24,15 @@ export interface GatewayOptions extends Omit<SessionOptions, 'bufferBytesMax'> {
   readonly router: Router
 }
 
+/** What clients that wait for their sessions may have sent, bytes: a hello lists all deliveries that its client holds. */
+export const GREETING_BYTES_MAX = 64 * 1024 * 1024
+
 /** A client that said hello and waits for its session. */
 interface Greeting {
   readonly socket: FrameSocket
   readonly hello: Hello
+  /** Of the hello. */
+  readonly bytes: number
 }
 
 export class Gateway {
@@ -35,7 +40,8 @@ export class Gateway {
   readonly #sockets = new Set<FrameSocket>()
   readonly #sessions = new Map<number, ClientSession>()
   readonly #greetings = new Map<number, Greeting>()
-  /** Detaches that the log does not have yet, by key. */
+  #greetingBytes = 0
+  /** Detaches that the log does not have yet, by key: at most one for each attachment that it believes to be here. */
   readonly #detaching = new Map<string, Attachment>()
   /** Attached here according to a machine that jumped, without a socket; a greeting may still turn out to be theirs. */
   #unclaimed: { readonly upToNonce: number; readonly attachments: readonly Attachment[] } | undefined
@@ -89,7 +95,10 @@ export class Gateway {
       socket.receive = () => {
         throw new MeshError('Protocol', 'nothing may follow hello before welcome')
       }
-      this.#attach({ socket, hello })
+      if (this.#greetingBytes + frame.length > GREETING_BYTES_MAX) {
+        return fault(socket, 'Overloaded', 'too many clients wait for their sessions')
+      }
+      this.#attach({ socket, hello, bytes: frame.length })
     }
     // Last, since it takes the socket's ear away: a hello that is already on its way must not open a session.
     if (this.#closed !== undefined) fault(socket, this.#closed.code, this.#closed.message)
@@ -202,9 +211,10 @@ export class Gateway {
     const { name = '', session, connection, held = [] } = greeting.hello
     const nonce = ++this.#nonces
     this.#greetings.set(nonce, greeting)
+    this.#greetingBytes += greeting.bytes
     greeting.socket.onClose(() => {
       // Still waiting: the command may take effect all the same; `#attached` then finds no greeting and detaches.
-      if (this.#greetings.delete(nonce)) router.done(`nonce ${nonce}`)
+      if (this.#takeGreeting(nonce) !== undefined) router.done(`nonce ${nonce}`)
       this.#lookForRest()
     })
     const { sessionLeaseMs: leaseMs, detachGraceMs } = config
@@ -216,12 +226,18 @@ export class Gateway {
     )
   }
 
+  #takeGreeting(nonce: number): Greeting | undefined {
+    const greeting = this.#greetings.get(nonce)
+    if (greeting !== undefined) this.#greetingBytes -= greeting.bytes
+    this.#greetings.delete(nonce)
+    return greeting
+  }
+
   #attached(effect: Extract<Effect, { type: 'attached' }>): void {
     const { router, config } = this.#options
     const { session, epoch } = effect.to
     router.done(`nonce ${effect.nonce}`)
-    const greeting = this.#greetings.get(effect.nonce)
-    this.#greetings.delete(effect.nonce)
+    const greeting = this.#takeGreeting(effect.nonce)
     const current = this.#sessions.get(session)
     if (current?.attachment.epoch === epoch) return
     if (greeting === undefined) return this.#detach(effect.to)

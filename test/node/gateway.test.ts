@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { Bodies } from '../../node/bodies.ts'
 import { parseNodeOptions } from '../../node/config.ts'
-import { Gateway } from '../../node/gateway/gateway.ts'
+import { Gateway, GREETING_BYTES_MAX } from '../../node/gateway/gateway.ts'
 import { LocalSocket } from '../../node/local-socket.ts'
 import type { Effect } from '../../node/queue/index.ts'
 import { Router } from '../../node/router.ts'
@@ -270,6 +270,30 @@ describe('a gateway that drains', () => {
     client.send(encodeSessionFrame(FrameKind.leave, { ends: true }))
     await turn()
     expect(session.takesRequests).toBe(false)
+  })
+})
+
+describe('hellos that wait for their sessions', () => {
+  it('hold no more than a bound while the log does not go on, and give their room back', async () => {
+    const scene = new Scene()
+    // Any long field will do; this one is quick to read.
+    const token = 'x'.repeat(8 * 1024 * 1024)
+    const { length } = encodeSessionFrame(FrameKind.hello, { version: 1, connection: 1, token })
+    const fitting = Math.floor(GREETING_BYTES_MAX / length)
+    const clients = Array.from({ length: fitting + 1 }, () => new TestClient(scene.gateway))
+    for (const client of clients) client.hello({ token })
+    await turn()
+    await turn()
+    await turn()
+    expect(clients.filter(({ isClosed }) => isClosed)).toEqual([clients.at(-1)])
+    expect(clients.at(-1)!.value(FrameKind.fault)).toMatchObject({ code: 'Overloaded' })
+    clients[0]!.close()
+    await turn()
+    const next = new TestClient(scene.gateway)
+    next.hello({ token })
+    await turn()
+    await turn()
+    expect(next.isClosed).toBe(false)
   })
 })
 

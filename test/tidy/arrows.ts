@@ -70,7 +70,7 @@ export const areas: readonly Area[] = [
   },
   {
     name: 'gateway',
-    holds: ['node/gateway', 'node/volatile.ts', 'node/parting.ts'],
+    holds: ['node/gateway', 'node/volatile.ts', 'node/volatile-out.ts', 'node/parting.ts'],
     may: ['raft', 'wire', 'queue', 'basics', 'socket', 'group', 'peers'],
     packages: {
       node: ['node/gateway/client-door.ts', 'node/gateway/hello.ts', 'node/gateway/nonces.ts'],
