@@ -145,9 +145,8 @@ describe('a leader that stops in good order', () => {
     const client = await mesh.clientOf(rest.map((id) => mesh.url(id)))
     const startedAt = performance.now()
     const stopped = mesh.stopNode(leader)
-    const next = await mesh.leader()
+    const next = await eventually(async () => rest.find((id) => mesh.node(id).status().role === 'leader'))
     expect(performance.now() - startedAt).toBeLessThan(1_000)
-    expect(rest).toContain(next)
     expect((await statusOf(mesh.url(next))).term).toBe(term + 1)
     await client.publish('a', 1)
     await stopped
