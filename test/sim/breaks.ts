@@ -205,4 +205,38 @@ const durability: readonly PlantedBreak[] = [
   ]),
 ]
 
-export const breaks: readonly PlantedBreak[] = [...elections, ...replication, ...durability]
+const checkpoints: readonly PlantedBreak[] = [
+  planted(
+    'take what was forgotten for a conflict',
+    'trap 29',
+    [
+      'raft/log.ts',
+      'this.termAt(entry.index) !== entry.term && entry.index > this.#baseIndex,',
+      'this.termAt(entry.index) !== entry.term,',
+    ],
+    ['raft/log.ts', 'invariant(index > this.#commitIndex, () =>', 'invariant(index > 0, () =>'],
+  ),
+  planted('tell of an install before it is synced', 'trap 1', [
+    'raft/driver.ts',
+    '      this.#writes.push({ token, messages: messagesAfterSync })\n',
+    '      if (reset !== undefined) for (const message of messagesAfterSync) this.#transport.send(message)\n' +
+      '      this.#writes.push({ token, messages: reset === undefined ? messagesAfterSync : [] })\n',
+  ]),
+  planted('apply what was read before an install', '§7: the checkpoint reflects it already', [
+    'raft/driver.ts',
+    '        if (installs !== this.#installs) return\n',
+    '',
+  ]),
+  planted('send entries that the log has forgotten', '§7: the peer needs a checkpoint', [
+    'raft/leader.ts',
+    'if (progress.nextIndex <= log.baseIndex) {',
+    'if (progress.nextIndex < 0) {',
+  ]),
+  planted('leave an emptied log on the disk as it was', '§7: the log goes on behind the checkpoint', [
+    'node/storage/group-log.ts',
+    'head: encodeBase(base),',
+    'head: undefined,',
+  ]),
+]
+
+export const breaks: readonly PlantedBreak[] = [...elections, ...replication, ...durability, ...checkpoints]

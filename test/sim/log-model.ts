@@ -9,6 +9,20 @@ import { Violation } from './violation.ts'
 
 type Batch = Parameters<LogStorage['append']>[0]
 
+/** An append or a reset that storage has not confirmed. */
+interface Write {
+  readonly batch: Batch
+  readonly hashes: readonly number[]
+  /** What the log was reset to before: all that is committed up to its base, as a checkpoint reflects it. */
+  readonly prefix?: Prefix
+}
+
+/** The first rows of a log. */
+export interface Prefix {
+  readonly terms: readonly Term[]
+  readonly hashes: readonly number[]
+}
+
 const noHardState: HardState = { term: 0, vote: '', commit: 0 }
 
 /** FNV-1a over type and data. */
@@ -34,6 +48,12 @@ export class LogView {
     return index === 0 ? 0 : this.terms[index - 1]
   }
 
+  /** The log goes on behind a checkpoint: what that reflects counts as held, whatever was here. */
+  reset({ terms, hashes }: Prefix): void {
+    this.terms.splice(0, this.terms.length, ...terms)
+    this.hashes.splice(0, this.hashes.length, ...hashes)
+  }
+
   put(entry: Entry, hash: number): void {
     this.terms.length = entry.index - 1
     this.hashes.length = entry.index - 1
@@ -42,8 +62,8 @@ export class LogView {
   }
 
   equals(recovered: RecoveredLog): boolean {
-    const { hardState, lastIndex, termRuns } = recovered
-    if (lastIndex !== this.lastIndex) return false
+    const { hardState, firstIndex, baseTerm, lastIndex, termRuns } = recovered
+    if (lastIndex !== this.lastIndex || this.termAt(firstIndex - 1) !== baseTerm) return false
     const { term, vote, commit } = this.hardState
     if (hardState.term !== term || hardState.vote !== vote || hardState.commit !== commit) return false
     return termRuns.every((run, at) => {
@@ -69,7 +89,7 @@ export class LogModel {
   entriesLost = 0
   /** How often entries were cut off. */
   cuts = 0
-  readonly #unsynced: { readonly batch: Batch; readonly hashes: readonly number[] }[] = []
+  readonly #unsynced: Write[] = []
 
   constructor(id: NodeId) {
     this.id = id
@@ -85,9 +105,17 @@ export class LogModel {
     })
   }
 
-  /** The oldest unsynced append is durable. */
+  /** The log is emptied and goes on behind `prefix`. */
+  reset(prefix: Prefix): void {
+    this.#unsynced.push({ batch: { entries: [] }, hashes: [], prefix })
+    this.held.reset(prefix)
+    this.cuts++
+  }
+
+  /** The oldest unsynced write is durable. */
   resolved(): void {
-    const { batch, hashes } = this.#unsynced.shift() as { batch: Batch; hashes: readonly number[] }
+    const { batch, hashes, prefix } = this.#unsynced.shift() as Write
+    if (prefix !== undefined) this.synced.reset(prefix)
     if (batch.hardState !== undefined) this.#syncHardState(batch.hardState)
     batch.entries.forEach((entry, at) => {
       this.synced.put(entry, hashes[at] as number)
@@ -136,7 +164,11 @@ export class LogModel {
   /** Moves unsynced records to `synced`, one by one, until it equals what was found. */
   #matchPrefix(found: RecoveredLog): boolean {
     if (this.synced.equals(found)) return true
-    for (const { batch, hashes } of this.#unsynced) {
+    for (const { batch, hashes, prefix } of this.#unsynced) {
+      if (prefix !== undefined) {
+        this.synced.reset(prefix)
+        if (this.synced.equals(found)) return true
+      }
       if (batch.hardState !== undefined) {
         this.#syncHardState(batch.hardState)
         if (this.synced.equals(found)) return true

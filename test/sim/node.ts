@@ -13,7 +13,6 @@ import {
   type Entry,
   EntryType,
   type LogIndex,
-  type LogStorage,
   type Message,
   type NodeId,
   type Proposed,
@@ -21,11 +20,12 @@ import {
   type RaftStatus,
   ReadUnavailable,
   type RoleChange,
-  type Term,
 } from '../../raft/index.ts'
 import type { Random } from '../support/random.ts'
+import { CheckpointDisk, Checkpointing, type SimulatedCheckpoint } from './checkpointing.ts'
 import { commandOf } from './commands.ts'
 import { NodeDisk } from './disk.ts'
+import { type Life, newLife } from './life.ts'
 import { contentHash } from './log-model.ts'
 import type { Network } from './network.ts'
 import { NodeClock } from './node-clock.ts'
@@ -34,6 +34,7 @@ import type { Scheduler } from './scheduler.ts'
 import type { Swarm } from './swarm.ts'
 import type { Trace } from './trace.ts'
 import { Violation } from './violation.ts'
+import { watchedLog } from './watched-log.ts'
 
 /** What the world around a node is made of; the same for all nodes of a run. */
 export interface World {
@@ -45,6 +46,8 @@ export interface World {
   readonly trace: Trace
   /** A node does something delicate: the nemesis may strike at once. */
   readonly onMoment: (node: SimulatedNode, moment: Moment) => void
+  /** What a member's store holds, if it runs and could be asked for it. */
+  readonly checkpointOf: (id: NodeId) => SimulatedCheckpoint | undefined
   /** A command was applied where it was proposed. */
   readonly onAcknowledged: (command: number, index: LogIndex) => void
   /** The process ended itself, because its disk failed. */
@@ -58,26 +61,12 @@ export type Moment = 'toldVote' | 'writing' | 'elected' | 'firstCommit' | 'commi
 const group = { id: 1, incarnation: 1 }
 const directory = '/wal'
 
-/** A process from its start to its death. */
-interface Life {
-  readonly number: number
-  readonly clock: NodeClock
-  wal: Wal | undefined
-  driver: RaftDriver | undefined
-  role: RoleChange | undefined
-  applied: LogIndex
-  stateHash: number
-  /** The last term in which this node was the first to know of a commit. */
-  committedInTerm: Term
-  /** What `checkProgress` saw last. */
-  seen: { readonly turns: number; readonly term: Term; readonly commitIndex: LogIndex }
-  /** Own proposals by log index, until something is applied there. */
-  readonly proposals: Map<LogIndex, { readonly term: number; readonly command: number }>
-}
-
 export class SimulatedNode {
   readonly id: NodeId
   readonly disk: NodeDisk
+  /** The store beside the log. */
+  readonly store = new CheckpointDisk()
+  installs = 0
   /** How often its directory was emptied. */
   wipes = 0
   readonly #world: World
@@ -130,18 +119,7 @@ export class SimulatedNode {
     if (this.#life !== undefined) return
     const { scheduler, swarm, trace } = this.#world
     const speed = 1 + this.#random.between(-swarm.clockSkew, swarm.clockSkew)
-    const life: Life = {
-      number: ++this.#lives,
-      clock: new NodeClock(scheduler, this.#random.below(1e6), speed),
-      wal: undefined,
-      driver: undefined,
-      role: undefined,
-      applied: 0,
-      stateHash: 0,
-      committedInTerm: 0,
-      seen: { turns: 0, term: 0, commitIndex: 0 },
-      proposals: new Map(),
-    }
+    const life = newLife(++this.#lives, new NodeClock(scheduler, this.#random.below(1e6), speed))
     this.#life = life
     trace.note('start', this.id, life.number)
     this.#open(life).catch((error: unknown) => this.#fail(life, error))
@@ -165,6 +143,7 @@ export class SimulatedNode {
     if (life?.driver === undefined || life.wal === undefined || life.clock.paused) return
     this.#world.trace.note('stop', this.id)
     life.driver.stop()
+    life.checkpointing?.stop()
     this.#world.network.detach(this.id)
     await life.wal.close()
     if (this.#life !== life) return
@@ -177,6 +156,7 @@ export class SimulatedNode {
   wipe(): void {
     this.wipes++
     this.disk.wipe()
+    this.store.wipe()
     this.#world.oracle.model(this.id).wiped()
     this.#world.trace.note('wipe', this.id, this.incarnation)
   }
@@ -261,19 +241,32 @@ export class SimulatedNode {
       clock: life.clock,
       mustExist: this.disk.wasOpened,
       segmentBytes: swarm.segmentBytes,
+      ...this.store.walOptions(group),
       onFailure: (error) => this.#fail(life, error),
     })
     if (this.#life !== life) return
     this.disk.wasOpened = true
     life.wal = wal
-    const storage = this.#watched(life, wal.group(group))
+    const storage = watchedLog({
+      id: this.id,
+      log: wal.group(group),
+      oracle,
+      trace: this.#world.trace,
+      isAlive: () => this.#life === life,
+      onWriting: () => this.#world.onMoment(this, 'writing'),
+    })
     oracle.model(this.id).recovered(storage.recovered())
+    await this.store.meet(storage)
+    if (this.#life !== life) return
+    const checkpoint = this.store.current
+    if (checkpoint !== undefined) this.#restore(life, checkpoint)
     const random = this.#random.fork()
     life.driver = new RaftDriver({
       id: this.id,
       incarnation: this.incarnation,
       memberIds: ids,
       storage,
+      ...(checkpoint && { checkpoint: checkpoint.mark }),
       transport: { send: (message) => this.#send(life, message) },
       clock: life.clock as Clock,
       random: () => random.fraction(),
@@ -281,7 +274,7 @@ export class SimulatedNode {
       machine: {
         apply: (entry) => this.#apply(life, entry),
         onRoleChange: (change) => this.#changeRole(life, change),
-        onInstall: () => {},
+        onInstall: (offer) => life.checkpointing?.offer(offer),
         onTrusted: () => {},
       },
       onFatal: (error) => this.#fail(life, error),
@@ -293,6 +286,7 @@ export class SimulatedNode {
       applyBytesMax: swarm.appendBytesMax,
     })
     const { driver } = life
+    life.checkpointing = this.#checkpoints(life, wal, driver)
     driver.start()
     network.attach(this.id, {
       receive: (message) => life.clock.run(() => driver.receive(message)),
@@ -301,28 +295,31 @@ export class SimulatedNode {
     })
   }
 
-  /** The log as the driver sees it, with the oracle listening. */
-  #watched(life: Life, log: LogStorage): LogStorage {
-    const { oracle, trace, onMoment } = this.#world
-    return {
-      recovered: () => log.recovered(),
-      append: (batch) => {
-        const { hardState, entries } = batch
-        trace.note('append', this.id, hardState?.term, hardState?.vote, entries[0]?.index, entries.length)
-        oracle.onAppend(this.id, batch)
-        onMoment(this, 'writing')
-        return log.append(batch).then(() => {
-          if (this.#life === life) oracle.model(this.id).resolved()
-        })
+  #checkpoints(life: Life, wal: Wal, driver: RaftDriver): Checkpointing {
+    const { swarm, trace, checkpointOf } = this.#world
+    return new Checkpointing({
+      group,
+      clock: life.clock,
+      random: this.#random.fork(),
+      everyMs: swarm.checkpointEveryMs,
+      disk: this.store,
+      driver,
+      wal,
+      state: () => life,
+      restore: (checkpoint) => {
+        this.installs++
+        this.#restore(life, checkpoint)
       },
-      read: async (from, bytesMax) => {
-        const { cuts } = oracle.model(this.id)
-        const entries = await log.read(from, bytesMax)
-        if (this.#life === life) oracle.onRead(this.id, entries, cuts)
-        return entries
-      },
-      reset: (base) => log.reset(base),
-    }
+      offeredBy: checkpointOf,
+      onFatal: (error) => this.#fail(life, error),
+      note: (what, index) => trace.note(what, this.id, index),
+    })
+  }
+
+  #restore(life: Life, { mark, stateHash }: SimulatedCheckpoint): void {
+    life.applied = mark.index
+    life.stateHash = stateHash
+    this.#world.oracle.onRestore(this.id, mark.index, stateHash)
   }
 
   #send(life: Life, message: Message): void {

@@ -97,6 +97,27 @@ export class Oracle {
     model.appended(batch, hashes)
   }
 
+  /** The driver empties a log: it goes on behind a checkpoint's mark, which can only be of what is committed. */
+  onReset(id: NodeId, { index, term }: Parameters<LogStorage['reset']>[0]): void {
+    const model = this.model(id)
+    check(
+      term === this.#committedTerms[index - 1],
+      'a checkpoint is of what is committed',
+      () => `${id} resets its log to ${index} of term ${term}, committed there is ${this.#committedTerms[index - 1]}`,
+    )
+    this.#checkCut(model, index + 1)
+    model.reset({ terms: this.#committedTerms.slice(0, index), hashes: this.#committedHashes.slice(0, index) })
+  }
+
+  /** A machine takes over the state of a checkpoint. */
+  onRestore(id: NodeId, index: LogIndex, stateHash: number): void {
+    check(
+      this.#stateHashes[index - 1] === stateHash,
+      'equal applied means equal state',
+      () => `${id} is restored to another state at ${index}`,
+    )
+  }
+
   /** Entries at or above `index` are about to go. */
   #checkCut(model: LogModel, index: LogIndex): void {
     const { held } = model

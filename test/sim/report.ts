@@ -19,6 +19,8 @@ export const floorsPerThousand: Partial<Record<keyof RunCounts, number>> = {
   messagesDropped: 150_000,
   partitions: 6_000,
   pauses: 2_000,
+  checkpoints: 1_200,
+  installs: 700,
 }
 
 /** What of a result a report reads; each simulator has counts of its own. */

@@ -32,6 +32,8 @@ export interface RunCounts {
   partitions: number
   pauses: number
   wipes: number
+  checkpoints: number
+  installs: number
   steps: number
   simulatedMs: number
 }
@@ -108,6 +110,10 @@ class Run {
       oracle: this.#oracle,
       trace: this.#trace,
       onMoment: (node, moment) => this.#nemesis.strike(node, moment),
+      checkpointOf: (id) => {
+        const node = this.#nodes.find((each) => each.id === id)
+        return node?.isUp === true ? node.store.current : undefined
+      },
       onAcknowledged: (command, index) => this.#workload.acknowledged.set(command, index),
       onDiskFailure: (node) => this.#nemesis.replace(node),
       onFailure: fail,
@@ -272,6 +278,8 @@ class Run {
       partitions,
       pauses,
       wipes,
+      checkpoints: this.#nodes.filter(({ store }) => store.current !== undefined).length,
+      installs: this.#nodes.reduce((sum, { installs }) => sum + installs, 0),
       steps: this.#scheduler.steps,
       simulatedMs: this.#scheduler.now(),
     }

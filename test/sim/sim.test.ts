@@ -85,6 +85,8 @@ describe('the report', () => {
       partitions: 10,
       pauses: 10,
       wipes: 0,
+      checkpoints: 0,
+      installs: 0,
       steps: 0,
       simulatedMs: 0,
     },

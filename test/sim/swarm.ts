@@ -93,6 +93,8 @@ export interface Swarm {
   readonly cacheBytesMax: number
   readonly segmentBytes: number
   readonly clockSkew: number
+  /** Mean pause between two checkpoints of a member, which then forgets its log; 0: it makes none. */
+  readonly checkpointEveryMs: number
   readonly finale: FinaleKind
 }
 
@@ -116,6 +118,7 @@ export function drawSwarm(random: Random): Swarm {
     cacheBytesMax: random.pick([500, 5000, 64 * 1024 * 1024]),
     segmentBytes: random.pick([8, 16, 64, 256]) * 1024,
     clockSkew: random.pick([0, 0.001, 0.05]),
+    checkpointEveryMs: random.pick([0, 300, 1500, 6000]),
     finale: nodes === 1 ? 'none' : random.pick(finaleKinds),
   }
 }
