@@ -1,8 +1,8 @@
 /**
- * Breaks to be planted above Raft: each takes one precaution out of the gateway, the router, the sessions, the SDK or the machine. The
- * simulator must object to every one of them.
+ * Breaks to be planted above Raft: each takes one precaution out of the router, the gateway, the sessions, the SDK, the machine, or
+ * what stands between the log and the disk, as a careless change would. The simulator must object to every one of them.
  *
- * Never: more than one precaution at a time.
+ * Never: applied to anything but a copy (test/sim/selftest.ts).
  */
 import type { PlantedBreak } from '../sim/breaks.ts'
 import type { Prey } from '../sim/selftest.ts'
@@ -12,4 +12,140 @@ export const systemSimulator: Prey = {
   copied: ['package.json', 'raft', 'wire', 'client', 'node', 'test/sim', 'test/system', 'test/support'],
 }
 
-export const breaks: readonly PlantedBreak[] = []
+type Patch = readonly [file: string, find: string, replace: string]
+
+function planted(name: string, rule: string, ...patches: readonly Patch[]): PlantedBreak {
+  return { name, rule, edits: patches.map(([file, find, replace]) => ({ file, find, replace })) }
+}
+
+const router: readonly PlantedBreak[] = [
+  planted('let go of a frame once it is sent', 'a gateway keeps frames until it sees them applied', [
+    'node/router.ts',
+    '    frames.sequenced.push({ frame, last })\n',
+    '',
+  ]),
+  planted(
+    'answer a gap by nothing, and look for no stall',
+    'frames are sent again on a gap rejection',
+    ['node/router.ts', 'frames.resentFrom = effect.expected\n        return this.#resend(frames)', 'return'],
+    ['node/router.ts', 'session.sequencedStall.isDue(sequenced[0]?.frame)', 'session.sequencedStall.isDue(undefined)'],
+  ),
+  planted('forget settles when the leader changes', 'settles are kept until they are seen applied', [
+    'node/router.ts',
+    '      session.settlesStall.reset()\n',
+    '      session.settles.clear()\n',
+  ]),
+  planted('forget node commands when the leader changes', 'node commands are held until they take effect', [
+    'node/router.ts',
+    '    for (const { frame, stall } of this.#commands.values()) {\n      stall.reset()\n',
+    '    this.#commands.clear()\n    for (const { frame, stall } of this.#commands.values()) {\n      stall.reset()\n',
+  ]),
+]
+
+const sessions: readonly PlantedBreak[] = [
+  planted('leave a session attached when its socket closes', 'a closed socket detaches its session (trap 38)', [
+    'node/gateway/gateway.ts',
+    '      if (this.#sessions.get(session) === client) this.#detach(effect.to)\n',
+    '',
+  ]),
+  planted('take effects of a former boot for those of this one', 'an attachment names the boot id of its node', [
+    'node/gateway/gateway.ts',
+    'return node === this.#options.boot.node && bootId === this.#options.boot.bootId',
+    'return node === this.#options.boot.node && bootId > 0',
+  ]),
+  planted('apply frames of a former attachment', 'frames carry the epoch, and older ones are refused', [
+    'node/queue/machine.ts',
+    'to === undefined || to.epoch !== epoch) {',
+    'to === undefined) {',
+  ]),
+  planted('keep what a session holds after it is gone', 'open deliveries return when the grace is over', [
+    'node/queue/sessions.ts',
+    '  state.timers.stop(session.grace)\n  returnAllBut(state, session, [])\n',
+    '  state.timers.stop(session.grace)\n',
+  ]),
+  planted('let a detached session live for ever', 'the lease of a detached session ends', [
+    'node/queue/sessions.ts',
+    '  state.timers.set(session.lease, sinceMs + session.leaseMs)\n',
+    '',
+  ]),
+]
+
+const sdk: readonly PlantedBreak[] = [
+  planted('send nothing again on a new attachment', 'what was sent and has no outcome is sent again', [
+    'client/sequencer.ts',
+    '    this.#trim()\n    this.#resend = true\n',
+    '    this.#trim()\n',
+  ]),
+  planted('count on from what the cluster has judged', 'a sequence once sent is bound to its content (trap 48)', [
+    'client/sequencer.ts',
+    '    this.#trim()\n    this.#resend = true\n',
+    '    this.#trim()\n    this.#lastSequence = lastSequence\n    this.#resend = true\n',
+  ]),
+  planted('call a publish without an outcome not applied', 'errors say whether it may have happened (trap 48)', [
+    'client/publisher.ts',
+    "message}`, { outcome: 'unknown' })",
+    "message}`, { outcome: 'not-applied' })",
+  ]),
+  planted('hold nothing over a reconnect', 'a hello lists what is still held, and the rest is dropped', [
+    'client/session.ts',
+    'if (runs.length > 0) held.push({ consumer: incarnation, runs })',
+    '',
+  ]),
+]
+
+const machine: readonly PlantedBreak[] = [
+  planted('apply a repeated publish again', 'a repeat gets its old outcome (trap 35)', [
+    'node/queue/publish.ts',
+    'const repeats = Math.min(expected - first, count)',
+    'const repeats = Math.min(0, count)',
+  ]),
+  planted('apply what follows a gap', 'a gap is rejected without effect (trap 35)', [
+    'node/queue/publish.ts',
+    "  if (first > expected) {\n    step.effects.push({ type: 'gap', to, expected })\n    return\n  }\n",
+    '  if (first > expected) session.lastSequence = first - 1\n',
+  ]),
+  planted('leave the second queue out now and then', 'a publish reaches all bound queues or none', [
+    'node/queue/publish.ts',
+    '    queue.ready.pushRun(index, position, count)\n',
+    '    if (queue === queues[1] && index % 7 === 0) continue\n    queue.ready.pushRun(index, position, count)\n',
+  ]),
+  planted('decide by dice', 'no randomness in apply (trap 31)', [
+    'node/queue/credit.ts',
+    'else queue.turn = consumer.next\n',
+    'else queue.turn = Math.random() < 0.5 ? consumer : consumer.next\n',
+  ]),
+  planted("let the wall clock drive the machine's time", 'no wall clock moves a timer (trap 31)', [
+    'node/proposer.ts',
+    'return reign.timeMs + (this.#options.clock.now() - reign.sinceMs)',
+    'return reign.timeMs + Math.max(0, this.#options.wallNow() - 1_700_000_000_000 - 0 * reign.sinceMs)',
+  ]),
+  planted('forget the timers when leadership moves', 'timers live in the state, and each leader arms them (trap 33)', [
+    'node/group.ts',
+    '      this.#proposer.begin(this.machine)\n      this.#proposer.watchTimers(this.machine.nextTimerMs())\n',
+    '      this.#proposer.begin(this.machine)\n',
+  ]),
+]
+
+const members: readonly PlantedBreak[] = [
+  planted(
+    'take an emptied directory for the one that it was',
+    'an empty disk under a known id does not vote (trap 19)',
+    [
+      'raft/membership.ts',
+      'return one.id === other.id && one.incarnation === other.incarnation\n',
+      'return one.id === other.id\n',
+    ],
+  ),
+  planted('raise no doubt over what recovery has lost', 'who may have forgotten counts for nothing (trap 22)', [
+    'node/storage/open-storage.ts',
+    '    if (!report.forgets) return\n',
+    '    if (report.forgets || !report.forgets) return\n',
+  ]),
+  planted('leave a new directory a learner for ever', 'a caught-up learner takes the place of the voter that it was', [
+    'node/membership-keeper.ts',
+    "      if (replaces && this.#options.incarnation(id) === incarnation) return { type: 'promote', id }\n",
+    '',
+  ]),
+]
+
+export const breaks: readonly PlantedBreak[] = [...router, ...sessions, ...sdk, ...machine, ...members]

@@ -377,18 +377,24 @@ export class Nemesis {
     return Math.floor((this.#realm.nodes.length - 1) / 2)
   }
 
+  get #isFounded(): boolean {
+    return this.#realm.nodes.some(({ core }) => core?.group.driver.status().membership !== undefined)
+  }
+
   /** A minority may lose what it had synced: with this node, and with those that are down and may have a torn end as well. */
   #mayLose(node: SimulatedNode): boolean {
     const others = this.#realm.nodes.filter((other) => other !== node && !this.#isWhole(other))
-    return this.#isWhole(node) && others.length < this.#bearable
+    return this.#isFounded && this.#isWhole(node) && others.length < this.#bearable
   }
 
   /**
    * A crash may tear the log's end, and a node in doubt votes only if all voters answer; one whose directory was emptied never
    * will. So while there is one of those, the others go down only as far as a majority remains that needs nobody's word.
+   * A cluster that is not founded yet waits for everybody's, and for the operator where one is in doubt.
    */
   #mayCrash(node: SimulatedNode): boolean {
     const { nodes } = this.#realm
+    if (!this.#isFounded) return false
     if (nodes.every((other) => !other.isReplaced(this.#voters()))) return true
     const others = nodes.filter((other) => other !== node && !this.#isWhole(other))
     return others.length < this.#bearable

@@ -4,8 +4,9 @@
  *
  * Never: a shortcut past the ports, or a question to the code under test whose answer is not checked against others'.
  */
-import { type NodeConfig, parseNodeOptions } from '../../node/config.ts'
+
 import { readCheckpoint } from '../../node/checkpointing/read-checkpoint.ts'
+import { type NodeConfig, parseNodeOptions } from '../../node/config.ts'
 import { GROUP, NodeCore } from '../../node/core.ts'
 import type { Logger } from '../../node/logger.ts'
 import { Mesh } from '../../node/peers/mesh.ts'

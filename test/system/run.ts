@@ -64,6 +64,11 @@ export interface RunOptions {
 const foundedWithinMs = 10_000
 /** After all faults have ended, everything must be delivered and settled within this time. */
 const healedWithinMs = 60_000
+/** What is published to a healed cluster, and how long that may take. */
+const pulses = 3
+/** A leader that had no room on its disk looks again within this time, whatever its clock. */
+const diskLookMs = 1_200
+const servedWithinMs = 10_000
 const traceLinesOfFailure = 80
 const checkEveryMs = 500
 
@@ -201,14 +206,26 @@ class Run {
     }
     const began = this.#scheduler.now()
     await this.#advance(healedWithinMs, () => this.#workload.isFounded)
-    // A doubt ends with new entries: somebody goes on publishing, a little.
-    if (this.#workload.isFounded) this.#workload.startPulse()
     await this.#advance(healedWithinMs, () => this.#isWhole())
-    this.#workload.stopPulse()
     await this.#advance(healedWithinMs, () => this.#isWhole() && this.#isDone())
     this.#healedMs = this.#scheduler.now() - began
     if (!this.#isWhole() || !this.#isDone()) {
       throw new Violation('everything comes to its end when faults do', this.#describe())
+    }
+    await this.#servesAgain()
+  }
+
+  /** Something new is published, and gets to where it belongs. */
+  async #servesAgain(): Promise<void> {
+    await this.#advance(diskLookMs)
+    const { acked, unknown, refused } = this.#ledger
+    this.#workload.startPulse()
+    await this.#advance(servedWithinMs, () => this.#ledger.acked >= acked + pulses)
+    this.#workload.stopPulse()
+    await this.#advance(servedWithinMs, () => this.#isDone())
+    const failed = this.#ledger.unknown + this.#ledger.refused - unknown - refused
+    if (this.#ledger.acked < acked + pulses || failed > 0 || !this.#isDone()) {
+      throw new Violation('a healed cluster serves', this.#describe())
     }
   }
 
