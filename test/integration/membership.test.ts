@@ -144,12 +144,15 @@ describe('a leader that stops in good order', () => {
     const rest = mesh.ids.filter((id) => id !== leader)
     const client = await mesh.clientOf(rest.map((id) => mesh.url(id)))
     const startedAt = performance.now()
+    const node = mesh.node(leader)
     const stopped = mesh.stopNode(leader)
     const next = await eventually(async () => rest.find((id) => mesh.node(id).status().role === 'leader'))
     expect(performance.now() - startedAt).toBeLessThan(1_000)
     expect((await statusOf(mesh.url(next))).term).toBe(term + 1)
     await client.publish('a', 1)
     await stopped
+    // It has followed the next one before it left.
+    expect(node.status()).toMatchObject({ role: 'follower', leader: next, term: term + 1 })
   })
 })
 
