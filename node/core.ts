@@ -123,6 +123,7 @@ export class NodeCore {
       storage: wal.group(GROUP),
       recovered: this.#options.recovered,
       doubt: storage.doubt?.number ?? 0,
+      founded: identity.clusterId !== undefined,
       clock,
       wallNow,
       random,
@@ -306,10 +307,15 @@ export class NodeCore {
     if (leader !== undefined) {
       this.#cancelLeaderless?.()
       this.#cancelLeaderless = undefined
-    } else if (this.#stopped === undefined) {
+    } else {
       // Counts from the loss of the leader: candidates that come and go in between are none.
       const shut = () => this.gateway.shut('NoQuorum', 'this node has no leader')
-      this.#cancelLeaderless ??= clock.setTimer(config.leaderlessCloseMs, shut)
+      // A cluster that stops as a whole has no log any more in which clients could move.
+      const [ms, act] =
+        this.#stopped === undefined
+          ? [config.leaderlessCloseMs, shut]
+          : [2 * config.electionTimeoutMs, () => this.gateway.endDrain()]
+      this.#cancelLeaderless ??= clock.setTimer(ms, act)
     }
     this.#readinessChanged()
   }

@@ -37,6 +37,8 @@ export interface GroupOptions {
   readonly recovered: RecoveredState | undefined
   /** Of the storage: this node may have forgotten synced promises. 0: none. */
   readonly doubt: number
+  /** The data directory was part of a cluster before. */
+  readonly founded: boolean
   readonly clock: Clock
   readonly wallNow: () => number
   /** In [0, 1). */
@@ -126,6 +128,7 @@ export class Group {
       memberIds: Object.keys(config.cluster),
       storage: options.storage,
       doubt: options.doubt,
+      founded: options.founded,
       ...(options.recovered && { checkpoint: options.recovered.mark }),
       transport: { send: options.sendRaft },
       clock,

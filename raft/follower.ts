@@ -108,9 +108,9 @@ function isVoteFree(state: RaftState, message: VoteRequest): boolean {
   return state.vote === message.from && message.bootstrap === undefined
 }
 
-/** The first election of a cluster joins only empty logs, which were never anything else, under one and the same list of members. */
+/** The first election of a cluster joins only empty logs, of directories that knew no cluster, under one and the same list of members. */
 function isSameBeginning(state: RaftState, memberIds: readonly NodeId[]): boolean {
-  if (state.log.lastIndex > 0 || state.doubt !== 0 || memberIds.length !== state.memberIds.length) return false
+  if (state.log.lastIndex > 0 || state.founded || memberIds.length !== state.memberIds.length) return false
   return memberIds.every((id, at) => id === state.memberIds[at])
 }
 

@@ -30,12 +30,10 @@ export function lead(state: RaftState): void {
   state.heartbeatElapsedTicks = 0
   state.uncommittedBytes = 0
   state.leadIndex = state.log.lastIndex + 1
-  if (founding !== undefined) {
-    appendMembership(state, founding)
-    return
-  }
-  state.appendOwn(EntryType.noop, NO_DATA)
-  enlist(state)
+  if (founding === undefined) {
+    state.appendOwn(EntryType.noop, NO_DATA)
+    enlist(state)
+  } else appendMembership(state, founding)
   rememberDoubts(state)
 }
 

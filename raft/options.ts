@@ -41,6 +41,8 @@ export interface RaftOptions {
   readonly checkpoint?: SnapshotMark
   /** Not 0: this node may have forgotten promises that it had synced; the number names the occasion. */
   readonly doubt?: number
+  /** The data directory was part of a cluster: if its log is empty, that was lost, and this node founds no other one. */
+  readonly founded?: boolean
   /** Uniform in [0, 1). */
   readonly random: () => number
   /** Called once in a cluster's life, by the leader that its first election made. */

@@ -44,6 +44,8 @@ export class RaftState {
   readonly memberIds: readonly NodeId[]
   readonly tuning: RaftTuning
   readonly mintClusterId: () => string
+  /** Of the data directory, whatever is left in the log. */
+  readonly founded: boolean
   readonly log: RaftLog
   readonly memberships = new MembershipHistory()
   readonly timer: ElectionTimer
@@ -91,6 +93,7 @@ export class RaftState {
     this.memberIds = [...options.memberIds].sort()
     this.tuning = { ...RAFT_DEFAULTS, ...options.tuning }
     this.mintClusterId = options.mintClusterId
+    this.founded = options.founded === true
     this.timer = new ElectionTimer(this.tuning.electionTicks, options.random)
     // A node in doubt may have an older version of entries that were replaced: what is said to be committed may be of the newer.
     this.#doubt = options.doubt ?? 0
@@ -166,7 +169,7 @@ export class RaftState {
    */
   get mayCampaign(): boolean {
     const { membership, memberships } = this
-    if (membership === undefined) return this.#doubt === 0
+    if (membership === undefined) return !this.founded
     if (isVoter(membership, this.self)) return true
     if (isAmong(membership.learners, this.self)) return false
     const isPending = memberships.currentIndex > this.log.commitIndex && this.#doubt === 0

@@ -154,6 +154,24 @@ describe('a cluster with a member in doubt', () => {
     for (const node of cluster.nodes.values()) expect(node.status).toMatchObject({ lastIndex: 0, elections: 0 })
   })
 
+  test('that was never founded is founded by all, and whoever was in doubt is trusted with entry 1', () => {
+    const cluster = new Cluster(TRIO)
+    const victim = cluster.node('n2')
+    forgets(cluster, victim, 0)
+    cluster.elect()
+    cluster.tick(20)
+    expect(victim.status).toMatchObject({ doubt: 0, isVoter: true })
+    expect(cluster.leader!.status.membership!.voters.map(({ id }) => id)).toEqual([...TRIO])
+  })
+
+  test('that was never founded may be founded by a member in doubt', () => {
+    const cluster = new Cluster(TRIO)
+    for (const node of cluster.nodes.values()) forgets(cluster, node, 0)
+    cluster.elect()
+    cluster.tick(20)
+    for (const node of cluster.nodes.values()) expect(node.status.doubt).toBe(0)
+  })
+
   test('during a change of members needs all voters of both lists', () => {
     const cluster = founded()
     cluster.add('n4')
@@ -437,8 +455,8 @@ describe('a member in doubt', () => {
     expect(solo.hears('n2', { type: 'timeoutNow', term: 1 })).toEqual([])
   })
 
-  test('whose log is gone takes no part in a first election', () => {
-    const solo = new Solo({ terms: [], doubt: 5 })
+  test('whose log is gone, in a directory that knows its cluster, takes no part in a first election', () => {
+    const solo = new Solo({ terms: [], doubt: 5, founded: true })
     expect(ofType(solo.ticks(200), 'voteRequest')).toEqual([])
     const request = { ...voteRequest(1, 0, 0), bootstrap: TRIO }
     expect(solo.hears('n2', request)).toMatchObject([{ granted: false, doubt: 5 }])

@@ -111,6 +111,8 @@ export class TestNode {
   readonly everSynced = new Set<string>()
   /** Not 0: the disk has forgotten something, and nobody has told yet that it does not matter any more. */
   doubt = 0
+  /** The directory knows its cluster, in a store of its own. */
+  isFounded = false
   /** Durable, in a store of its own. */
   checkpoint: TestCheckpoint | undefined
   /** Written but not synced. */
@@ -140,9 +142,9 @@ export class TestNode {
   }
 
   #open(): Raft {
-    const { checkpoint, doubt } = this
+    const { checkpoint, doubt, isFounded: founded } = this
     const recovered = recoveredLog(this.hardState, this.log, this.base)
-    const options = { ...this.#options, incarnation: this.incarnation, recovered, doubt }
+    const options = { ...this.#options, incarnation: this.incarnation, recovered, doubt, founded }
     return new Raft(checkpoint === undefined ? options : { ...options, checkpoint: checkpoint.mark })
   }
 
@@ -192,6 +194,7 @@ export class TestNode {
     this.checkpoint = undefined
     this.log.length = 0
     this.doubt = 0
+    this.isFounded = false
   }
 
   /** A crash in which the disk loses synced entries behind `lastIndex`, and what it knew of terms and votes since those. */
@@ -364,7 +367,10 @@ export class Cluster {
     const ready = node.core.ready()
     this.#transmit(ready.messages)
     node.unsynced.push(ready)
-    if (ready.committed !== undefined) this.#apply(node, ready.committed.last)
+    if (ready.committed !== undefined) {
+      node.isFounded = true
+      this.#apply(node, ready.committed.last)
+    }
     node.reads.push(...ready.reads)
     if (ready.trusted === node.doubt) node.doubt = 0
     if (ready.leadership !== undefined) {

@@ -52,6 +52,7 @@ export interface SoloOptions {
   /** The entry that the state machine's checkpoint reflects last; that of the base if nothing is said. */
   readonly checkpoint?: LogIndex
   readonly doubt?: number
+  readonly founded?: boolean
   readonly hardState?: Partial<HardState>
   readonly tuning?: RaftOptions['tuning']
   /** What the dice say, always. */
@@ -89,6 +90,7 @@ export class Solo {
       recovered: recoveredLog({ term, vote: '', commit: 0, ...options.hardState }, this.log, this.base),
       ...(marked && { checkpoint: { index: marked.index, term: marked.term, membership: whole[0]! } }),
       doubt: options.doubt ?? 0,
+      founded: options.founded ?? false,
       random: () => options.random ?? 0,
       mintClusterId: () => 'minted',
       tuning: options.tuning ?? {},
