@@ -135,6 +135,11 @@ export class Gateway {
     })
   }
 
+  /** Whoever is still here will not get away. */
+  endDrain(): void {
+    this.#leaving?.done()
+  }
+
   /** After `shut`: resolves when every socket is closed, in an orderly way or, after a moment, at once. */
   async stop(): Promise<void> {
     this.#endHeartbeats()

@@ -4,8 +4,9 @@
  */
 import { afterAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../../client/clock.ts'
-import { type Client, connectWith, type Message } from '../../client/index.ts'
+import { type Client, connectWith, type Message, type OpenSocket } from '../../client/index.ts'
 import { openWebSocket } from '../../client/ws-socket.ts'
+import { FrameKind } from '../../wire/frame.ts'
 import { CallBook } from '../support/call-book.ts'
 import { eventually } from '../support/eventually.ts'
 import { closeAfterTest, TestMesh } from './mesh.ts'
@@ -35,8 +36,8 @@ class Arrivals {
 }
 
 describe('a rolling restart', () => {
-  let mesh: TestMesh
-  afterAll(() => mesh.close())
+  let mesh: TestMesh | undefined
+  afterAll(() => mesh?.close())
 
   it('fails no call, loses no message, gives none twice and keeps their order', async () => {
     mesh = await TestMesh.start()
@@ -121,4 +122,20 @@ describe('a rolling restart', () => {
     }
     expect(shared.numbers).toHaveLength(all)
   }, 60_000)
+
+  it('of all nodes at once waits for no client: without a majority there is nowhere to go', async () => {
+    const whole = closeAfterTest(await TestMesh.start({ drainMs: 25_000 }))
+    const openDeaf: OpenSocket = (url, handlers) => {
+      const onFrame = (frame: Uint8Array) => {
+        if (frame[0] !== FrameKind.goodbye) handlers.onFrame(frame)
+      }
+      return openWebSocket(url, { ...handlers, onFrame })
+    }
+    for (const _ of whole.ids) await (await whole.clientOf()).subscribe('a', () => {})
+    // Alone it would keep its node for the whole grace.
+    closeAfterTest(await connectWith(openDeaf, whole.url('n1')))
+    const sinceMs = performance.now()
+    await Promise.all(whole.ids.map((id) => whole.stopNode(id)))
+    expect(performance.now() - sinceMs).toBeLessThan(10_000)
+  }, 40_000)
 })
