@@ -240,6 +240,31 @@ describe('meshmq queue and cluster', () => {
     expect(status.members).toHaveLength(NODES)
   })
 
+  it('hand leadership over, and tell the members', async () => {
+    const before = JSON.parse((await mesh('cluster', 'status', '--json')).stdout)
+    const to = ['n1', 'n2', 'n3'].find((id) => id !== before.leader)!
+    const { code, stdout } = await mesh('cluster', 'transfer-leader', to)
+    expect([code, stdout]).toEqual([0, `leader    ${to}\nvoters    n1 n2 n3\nlearners  -\n`])
+    const any = await mesh('cluster', 'transfer-leader', '--json', '--timeout', '20')
+    expect(JSON.parse(any.stdout)).toMatchObject({ voters: ['n1', 'n2', 'n3'], learners: [] })
+    expect(JSON.parse(any.stdout).leader).not.toBe(to)
+  })
+
+  it('refuse what makes no sense on one line, with the reason', async () => {
+    const unknown = await mesh('cluster', 'remove', 'n9')
+    expect([unknown.code, unknown.stdout]).toEqual([1, ''])
+    expect(unknown.stderr).toMatch(/^meshmq: NotFound: [^\n]*'n9'[^\n]*\n$/)
+    const member = await mesh('cluster', 'promote', 'n1')
+    expect(member.stderr).toMatch(/^meshmq: Precondition: [^\n]+\n$/)
+    const stranger = await mesh('cluster', 'add', 'n4')
+    expect(stranger.stderr).toMatch(/^meshmq: NotFound: [^\n]*--cluster[^\n]*\n$/)
+    expect((await mesh('cluster', 'remove')).code).toBe(2)
+    expect((await mesh('cluster', 'remove', 'n1', '--timeout', '0')).code).toBe(2)
+    const [unused] = await freePorts(1)
+    const nobody = await mesh('cluster', 'remove', 'n1', '--server', `ws://127.0.0.1:${unused}`)
+    expect(nobody.stderr).toMatch(/^meshmq: Connection: [^\n]+\n$/)
+  })
+
   it('tell on one line that no node answers', async () => {
     const [unused] = await freePorts(1)
     const { code, stdout, stderr } = await mesh('cluster', 'status', '--server', `ws://127.0.0.1:${unused}`)
