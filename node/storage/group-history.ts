@@ -196,7 +196,8 @@ export class GroupHistory {
     const { lastIndex, lastTerm } = decodeLogEnd(body)
     const chain = this.#chainWith(lastIndex, lastTerm)
     if (chain !== undefined) this.#meet(chain, lastIndex)
-    else if (this.#hole === undefined) return `the log ends at entry ${lastIndex} of term ${lastTerm} in ${this.#name}`
+    else if (this.#hole === undefined && this.#reachesBackTo(lastIndex))
+      return `the log ends at entry ${lastIndex} of term ${lastTerm} in ${this.#name}`
     else this.#beginChain(lastIndex, lastTerm)
     return this.#acceptHardState(term, commit, voteOf(body))
   }
@@ -220,7 +221,8 @@ export class GroupHistory {
     const { index, term, type } = entry
     let chain = this.#chainWith(index - 1, previousTerm)
     if (chain !== undefined) this.#meet(chain, index - 1)
-    else if (this.#hole === undefined) return `entry ${index} does not meet the entry before it in ${this.#name}`
+    else if (this.#hole === undefined && this.#reachesBackTo(index - 1))
+      return `entry ${index} does not meet the entry before it in ${this.#name}`
     else chain = this.#beginChain(index - 1, previousTerm)
     if (term < chain.terms.lastTerm)
       return `entry ${index} has term ${term} behind ${chain.terms.lastTerm} in ${this.#name}`
@@ -249,6 +251,11 @@ export class GroupHistory {
         index <= chain.index.lastIndex &&
         termBits(chain.terms.termAt(index)) === termBits(term),
     )
+  }
+
+  /** What is missing does not hide what stands at this index. */
+  #reachesBackTo(index: LogIndex): boolean {
+    return index >= (this.#chains.at(-1) as Chain).index.firstIndex - 1
   }
 
   /** The log ended with this entry of the chain: an entry of one index and term has one history (paper §5.3). */

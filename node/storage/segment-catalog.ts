@@ -24,6 +24,11 @@ export class SegmentCatalog {
     return this.#segments.size
   }
 
+  /** The lowest sequence; there is one in use at any time that something is removed. */
+  get first(): number {
+    return this.#segments.keys().next().value as number
+  }
+
   /** Adds one that is newer than all others. */
   add(sequence: number, bytes: number): void {
     this.#segments.set(sequence, { sequence, bytes, guards: false })

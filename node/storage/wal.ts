@@ -171,6 +171,8 @@ export class Wal implements SharedLog {
     }
     // A log that was ever opened thus has a segment with a header: its absence is damage from now on.
     if (end.segmentBytes === 0 || this.#writer.awaitsFirstBatch) await this.#writeMarker()
+    // The last batch may be one without a successor.
+    else if (accepted === undefined) this.#marker.written()
   }
 
   /** The log of one group; the same object for every call. */
@@ -339,9 +341,13 @@ export class Wal implements SharedLog {
   }
 
   async #removeFiles(manifest: SegmentManifest, sequences: readonly number[]): Promise<void> {
-    await manifest.remove(sequences)
+    for (const sequence of sequences) this.#catalog.remove(sequence)
+    // Of what was lost before all that is left, nothing can matter any more: it counts as removed too.
+    const first = this.#catalog.first
+    const lost: number[] = []
+    for (let sequence = manifest.value.removedBelow; sequence < first; sequence++) lost.push(sequence)
+    await manifest.remove([...new Set([...lost, ...sequences])])
     for (const sequence of sequences) {
-      this.#catalog.remove(sequence)
       await this.reader.forget(sequence)
       await this.#options.files.remove(pathOf(this.#options, sequence))
     }

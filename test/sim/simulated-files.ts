@@ -174,7 +174,8 @@ export class SimulatedFiles implements Files {
 
   /**
    * Synced bytes of the file change, as media do in the long run: one bit, or a run of sectors that reads as zeros or as something
-   * else. Told: where. undefined when the file holds nothing but zeros, so that nothing is there to be lost.
+   * else. Told: where. undefined when the file holds nothing but zeros, so that nothing is there to be lost. The last bytes that are
+   * not zero never become so: that cannot be told from a write that never came.
    */
   rot(path: string): { readonly offset: number; readonly bytes: number } | undefined {
     const { random } = this.#disk
@@ -188,7 +189,7 @@ export class SimulatedFiles implements Files {
     }
     const offset = Math.floor(random.below(used) / SECTOR_BYTES) * SECTOR_BYTES
     const bytes = Math.min(content.length - offset, SECTOR_BYTES * (1 + random.below(4)))
-    const isZeros = random.chance(0.5)
+    const isZeros = offset + bytes < used && random.chance(0.5)
     for (let at = offset; at < offset + bytes; at++) content[at] = isZeros ? 0 : random.below(256)
     return { offset, bytes }
   }

@@ -1,0 +1,81 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { LogIndexTable, offsetOf, positionOf, sequenceOf } from '../../node/storage/log-index.ts'
+import { TermRuns } from '../../node/storage/term-runs.ts'
+
+type Step = { type: 'push'; count: number; newTerm: boolean } | { type: 'truncate' | 'drop' | 'restart'; share: number }
+
+const share = fc.double({ min: 0, max: 0.9999, noNaN: true })
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({
+    type: fc.constant('push' as const),
+    count: fc.integer({ min: 1, max: 2_500 }),
+    newTerm: fc.boolean(),
+  }),
+  fc.record({ type: fc.constantFrom('truncate' as const, 'drop' as const), share }),
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('restart' as const), share }) },
+)
+
+test('a table and its terms that grow, are cut and dropped from the front agree with a plain list', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
+      let first = 1
+      let baseTerm = 0
+      let rows: { term: number; position: number }[] = []
+      const table = new LogIndexTable()
+      const terms = new TermRuns()
+      let made = 0
+      for (const each of steps) {
+        const last = first + rows.length - 1
+        if (each.type === 'push') {
+          const term = (rows.at(-1)?.term ?? baseTerm) + (each.newTerm ? 1 : 0)
+          for (let i = 0; i < each.count; i++) {
+            made++
+            rows.push({ term, position: positionOf(made % 9, made) })
+            table.push(positionOf(made % 9, made), made % 777)
+            terms.push(last + 1 + i, term)
+          }
+        } else if (each.type === 'truncate') {
+          const index = first + Math.floor(each.share * (rows.length + 1))
+          rows = rows.slice(0, index - first)
+          table.truncate(index)
+          terms.truncate(index)
+        } else if (each.type === 'drop') {
+          const index = first + Math.floor(each.share * (rows.length + 1))
+          if (index > first) baseTerm = rows[index - first - 1]!.term
+          rows = rows.slice(index - first)
+          terms.dropBefore(index, last)
+          table.dropBefore(index)
+          first = index
+        } else {
+          first = 1 + Math.floor(each.share * 1e9)
+          baseTerm = 3
+          rows = []
+          table.restart(first)
+          terms.restart(3)
+        }
+        expect([table.firstIndex, table.lastIndex]).toEqual([first, first + rows.length - 1])
+        expect([terms.baseTerm, terms.lastTerm]).toEqual([baseTerm, rows.at(-1)?.term ?? baseTerm])
+        const starts = rows.flatMap(({ term }, i) =>
+          rows[i - 1]?.term === term ? [] : { firstIndex: first + i, term },
+        )
+        expect(terms.runs).toEqual(starts)
+        for (let i = 0; i < rows.length; i += 97) {
+          expect(table.positionOf(first + i)).toBe(rows[i]!.position)
+          expect(table.bodyBytesOf(first + i)).toBe(offsetOf(rows[i]!.position) % 777)
+          expect(terms.termAt(first + i)).toBe(rows[i]!.term)
+        }
+        expect(terms.termAt(first - 1)).toBe(baseTerm)
+        expect([table.has(first - 1), table.has(first + rows.length)]).toEqual([false, false])
+      }
+    }),
+    { numRuns: 120 },
+  )
+})
+
+describe('a place', () => {
+  test('is a segment and an offset in one number', () => {
+    const position = positionOf(2 ** 21 - 1, 2 ** 32 - 1)
+    expect([sequenceOf(position), offsetOf(position)]).toEqual([2 ** 21 - 1, 2 ** 32 - 1])
+  })
+})
