@@ -33,6 +33,7 @@ export class Capture {
     const queues = new Set<Queue>()
     const sessions = new Set<Session>()
     const boots = new Set(state.boots.values())
+    // A deleted queue that still has consumers is what such work is about, so none is missed.
     for (const item of state.work) {
       if (item.type === 'return') consumers.add(item.consumer)
       else if (item.type === 'cancelConsumers') queues.add(item.queue)
@@ -44,7 +45,6 @@ export class Capture {
       queues.add(queue)
       sessions.add(session)
     }
-    for (const { queue } of state.consumers.values()) if (queue.deleted) queues.add(queue)
     this.#boots = [...boots]
     this.#consumers = [...state.consumers.values(), ...byId(consumers, ({ ended }) => ended)]
     this.#queues = [...state.queues.values(), ...byId(queues, ({ deleted }) => deleted)]
