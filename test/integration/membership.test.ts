@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { NodeStatus } from '../../node/index.ts'
-import { get, statusOf } from '../support/admin.ts'
+import { agreedLeader, get, statusOf } from '../support/admin.ts'
 import { eventually } from '../support/eventually.ts'
 import { closeAfterTest, TestMesh } from './mesh.ts'
 
@@ -71,7 +71,9 @@ describe('an operator', () => {
     await filledQueue(mesh, 'n2', 30)
     expect(await change(mesh, 'add', { id: 'n4' })).toMatchObject({ status: 409, error: { code: 'Precondition' } })
     await mesh.startNode('n4')
-    await eventually(async () => (await statusOf(mesh.url(await mesh.leader()))).members.at(-1)?.connected)
+    // A stranger knows no leader: the members are asked.
+    const leads = await agreedLeader(mesh.urls.slice(0, 3))
+    await eventually(async () => (await statusOf(mesh.url(leads))).members.at(-1)?.connected)
 
     for (const asked of mesh.urls.slice(0, 3)) {
       const added = await change(mesh, 'add', { id: 'n4' }, asked)
