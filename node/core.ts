@@ -155,7 +155,8 @@ export class NodeCore {
   #makeDisk(): DiskSpace {
     const { clock, config, storage } = this.#options
     const { logger, diskReserveBytes: reserveBytes } = config
-    return new DiskSpace({ clock, logger, reserveBytes, freeBytes: () => storage.freeBytes() })
+    const onFull = () => this.#checkpointing.makeRoom()
+    return new DiskSpace({ clock, logger, reserveBytes, freeBytes: () => storage.freeBytes(), onFull })
   }
 
   #makeCheckpointing(): Checkpointing {

@@ -19,6 +19,8 @@ export interface DiskSpaceOptions {
   /** 0: the disk never counts as full. */
   readonly reserveBytes: number
   readonly freeBytes: () => Promise<number>
+  /** At each look at which the disk counts as full. */
+  readonly onFull: () => void
 }
 
 export class DiskSpace {
@@ -65,9 +67,10 @@ export class DiskSpace {
   }
 
   #judge(freeBytes: number): void {
-    const { logger, reserveBytes } = this.#options
+    const { logger, onFull, reserveBytes } = this.#options
     this.#freeBytes = freeBytes
     const isFull = freeBytes < (this.#isFull ? (1 + HYSTERESIS) * reserveBytes : reserveBytes)
+    if (isFull) onFull()
     if (isFull === this.#isFull) return
     this.#isFull = isFull
     if (isFull) logger.error('the disk is nearly full: publishes are refused', { freeBytes, reserveBytes })

@@ -9,6 +9,7 @@
  * installed somewhere (trap 28).
  */
 import type { RaftStatus } from '../../raft/index.ts'
+import { every } from '../clock.ts'
 import type {
   CheckpointInfo,
   CheckpointingBasics,
@@ -35,8 +36,14 @@ const PINNED_BYTES_MIN = 64 * 1024 * 1024
 /** How often it is looked whether the log is synced through a mark, milliseconds. */
 const SYNC_LOOK_MS = 10
 
-/** A stop makes a last checkpoint only when the former one, bytes, and with it probably this one, is soon written. */
-const FINAL_BYTES_MAX = 16 * 1024 * 1024
+/** A checkpoint that is no larger, bytes, is soon written: one is made before a stop, and now and then when little happens. */
+const CHEAP_BYTES_MAX = 16 * 1024 * 1024
+
+/** When little happens: messages that were consumed take up the disk until the next checkpoint, and acks are a small log. Milliseconds. */
+const QUIET_MS = 60_000
+
+/** While the disk is nearly full, milliseconds: nothing else makes room, since no log comes that would call for a checkpoint. */
+const SHORT_OF_ROOM_MS = 5_000
 
 export interface CheckpointerOptions extends CheckpointingBasics {
   readonly group: GroupId
@@ -87,6 +94,9 @@ export class Checkpointer {
   #isStopped = false
   /** How many want it to hold still: an install under way, a stop (invariant 1). */
   #suspensions = 0
+  /** When the last one was begun. */
+  #startedMs = Number.NEGATIVE_INFINITY
+  #endLooks: (() => void) | undefined
   #stats: CheckpointerStats = { made: 0, lastMs: 0 }
 
   constructor(options: CheckpointerOptions) {
@@ -115,6 +125,19 @@ export class Checkpointer {
     if (this.#bytes >= this.#dueBytes) this.#start()
   }
 
+  start(): void {
+    this.#endLooks = every(this.#options.clock, QUIET_MS, () => {
+      if (this.#bytes > 0 && this.#isCheap) this.#start()
+    })
+  }
+
+  /** The disk is nearly full: a checkpoint may let much of the log go. To be called again and again while that is so. */
+  makeRoom(): void {
+    const nowMs = this.#options.clock.now()
+    if (this.#bytes === 0 || nowMs - this.#startedMs < SHORT_OF_ROOM_MS) return
+    this.#start()
+  }
+
   /** The current checkpoint is of no use: a new one is due at once. */
   renew(): void {
     this.#dueBytes = 0
@@ -136,8 +159,7 @@ export class Checkpointer {
 
   /** For a stop in good order: a last checkpoint, if that is quick, so that the next start has little to apply. */
   async finish(): Promise<void> {
-    const isSmall = (this.#options.checkpoints.current?.bytes ?? 0) <= FINAL_BYTES_MAX
-    if (this.#bytes > 0 && isSmall) this.#start()
+    if (this.#bytes > 0 && this.#isCheap) this.#start()
     await this.#running
     this.stop()
   }
@@ -146,6 +168,7 @@ export class Checkpointer {
   stop(): void {
     this.#isStopped = true
     this.#suspensions++
+    this.#endLooks?.()
   }
 
   /** An installed checkpoint has become current. */
@@ -160,6 +183,10 @@ export class Checkpointer {
     this.#trailing.clear()
     this.#pinned.clear()
     this.#compact(this.#options.checkpoints.current!.mark)
+  }
+
+  get #isCheap(): boolean {
+    return (this.#options.checkpoints.current?.bytes ?? 0) <= CHEAP_BYTES_MAX
   }
 
   #nextDue(): number {
@@ -188,6 +215,7 @@ export class Checkpointer {
     const { appliedIndex } = driver.status()
     if (appliedIndex <= (checkpoints.current?.mark.index ?? 0)) return
     const startedMs = clock.now()
+    this.#startedMs = startedMs
     const mark = driver.mark(appliedIndex)
     const captured = machine.checkpoint()
     this.#bytes = 0

@@ -110,9 +110,10 @@ export class Checkpointing {
     }
   }
 
-  /** Once the node runs: what its checkpoint refers to and its disk lacks is fetched. */
+  /** Once the node runs. What its checkpoint refers to and its disk lacks is fetched. */
   start(): void {
     const { driver, log } = this.#options
+    this.#checkpointer.start()
     const missing = log.missing(this.#checkpointer.references, driver.status().commitIndex)
     if (missing.length === 0) return
     this.#options.logger.error('bodies of messages are missing or damaged', { entries: missing.length })
@@ -167,6 +168,11 @@ export class Checkpointing {
       missingBodiesLong: this.#repair.missingLong,
       repairedBodies: this.#repair.repaired,
     }
+  }
+
+  /** The disk is nearly full. */
+  makeRoom(): void {
+    this.#checkpointer.makeRoom()
   }
 
   /** For a stop in good order, while the node still runs. */

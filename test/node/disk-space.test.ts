@@ -6,12 +6,19 @@ it('a disk counts as full below the reserve, and as having room again only some 
   const clock = new HandClock()
   let free = 2_000
   const told: string[] = []
+  let fullLooks = 0
   const logger = {
     ...silent,
     warn: (what: string) => void told.push(what),
     error: (what: string) => void told.push(what),
   }
-  const disk = new DiskSpace({ clock, logger, reserveBytes: 1_000, freeBytes: async () => free })
+  const disk = new DiskSpace({
+    clock,
+    logger,
+    reserveBytes: 1_000,
+    freeBytes: async () => free,
+    onFull: () => fullLooks++,
+  })
   disk.start()
   await rest()
   const seen: boolean[] = []
@@ -22,6 +29,7 @@ it('a disk counts as full below the reserve, and as having room again only some 
   expect(seen).toEqual([false, true, true, true, false, false, true])
   expect(disk.freeBytes).toBe(999)
   expect(told).toHaveLength(3)
+  expect(fullLooks).toBe(4)
   disk.stop()
   expect(clock.timers).toBe(0)
 })
@@ -30,7 +38,7 @@ it('a disk that does not tell changes nothing', async () => {
   const clock = new HandClock()
   let fails = false
   const freeBytes = () => (fails ? Promise.reject(new Error('ENOSYS')) : Promise.resolve(1))
-  const disk = new DiskSpace({ clock, logger: silent, reserveBytes: 1_000, freeBytes })
+  const disk = new DiskSpace({ clock, logger: silent, reserveBytes: 1_000, freeBytes, onFull: () => {} })
   disk.start()
   await rest()
   expect(disk.isFull).toBe(true)

@@ -174,6 +174,47 @@ describe('a checkpointer', () => {
     expect(large.checkpoints.current?.mark.index).toBe(10)
   })
 
+  it('makes one now and then when little is applied, unless it is large or nothing was applied', async () => {
+    world.checkpointer.start()
+    world.apply(1)
+    await world.clock.advance(60_000)
+    expect(world.checkpoints.current?.mark.index).toBe(1)
+    await world.clock.advance(60_000)
+    expect(world.made).toBe(1)
+    world.chunks = ['x'.repeat(17 * 1024 * 1024)]
+    world.apply(10)
+    await rest()
+    expect(world.checkpoints.current?.mark.index).toBe(11)
+    world.apply(1)
+    await world.clock.advance(60_000)
+    expect(world.checkpoints.current?.mark.index).toBe(11)
+    world.checkpointer.stop()
+    expect(world.clock.timers).toBe(0)
+  })
+
+  it('makes one soon when the disk is nearly full, since nothing else lets the log go, and not one after the other', async () => {
+    world.apply(1)
+    world.checkpointer.makeRoom()
+    await rest()
+    expect(world.plans.map(({ firstIndex }) => firstIndex)).toEqual([2])
+    world.apply(1)
+    for (let second = 1; second < 5; second++) {
+      await world.clock.advance(1_000)
+      world.checkpointer.makeRoom()
+    }
+    await rest()
+    expect(world.made).toBe(1)
+    await world.clock.advance(1_000)
+    world.checkpointer.makeRoom()
+    await rest()
+    expect(world.made).toBe(2)
+    // Nothing was applied: another one would let nothing go.
+    await world.clock.advance(60_000)
+    world.checkpointer.makeRoom()
+    await rest()
+    expect(world.made).toBe(2)
+  })
+
   it('tells of a disk that fails', async () => {
     const broken = new Error('disk')
     world.checkpoints.onCommit = () => {
