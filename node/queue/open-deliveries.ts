@@ -41,9 +41,8 @@ export class OpenDeliveries {
     return this.#end
   }
 
-  /** Appends; `delivery` is above all former ones. */
+  /** Appends; `delivery` is above all former ones. A capture does not see rows behind its own. */
   add(delivery: number, index: number, position: number, attempt: number, deadlineMs: number): void {
-    if (this.#isShared) this.#own()
     if (this.#end === this.#deliveries.length) this.#makeRoom()
     const row = this.#end++
     this.#deliveries[row] = delivery
@@ -146,15 +145,15 @@ export class OpenDeliveries {
     this.#isShared = false
   }
 
-  /** Squeezes holes out, into larger columns when more than half of the rows are open. */
+  /** Squeezes holes out, into larger columns when more than half of the rows are open, and never where a capture reads. */
   #makeRoom(): void {
     const rows = Math.max(ROWS_MIN, 2 * this.#size > this.#end ? 2 * this.#end : this.#end)
-    const grows = rows > this.#deliveries.length
-    const deliveries = grows ? new Float64Array(rows) : this.#deliveries
-    const indexes = grows ? new Float64Array(rows) : this.#indexes
-    const positions = grows ? new Uint32Array(rows) : this.#positions
-    const attempts = grows ? new Uint16Array(rows) : this.#attempts
-    const deadlines = grows ? new Float64Array(rows) : this.#deadlines
+    const moves = rows > this.#deliveries.length || this.#isShared
+    const deliveries = moves ? new Float64Array(rows) : this.#deliveries
+    const indexes = moves ? new Float64Array(rows) : this.#indexes
+    const positions = moves ? new Uint32Array(rows) : this.#positions
+    const attempts = moves ? new Uint16Array(rows) : this.#attempts
+    const deadlines = moves ? new Float64Array(rows) : this.#deadlines
     let to = 0
     for (let row = this.#start; row < this.#end; row++) {
       if (this.#attempts[row] === 0) continue
@@ -170,6 +169,7 @@ export class OpenDeliveries {
     this.#positions = positions
     this.#attempts = attempts
     this.#deadlines = deadlines
+    this.#isShared = false
     this.#start = 0
     this.#end = to
   }

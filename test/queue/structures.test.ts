@@ -115,6 +115,57 @@ describe('open deliveries', () => {
     )
   })
 
+  it('are captured as they are, whatever is added, settled or moved afterwards', () => {
+    const rowsOf = (of: OpenDeliveries) => {
+      const rows: number[][] = []
+      for (let row = of.startRow; row < of.endRow; row++) {
+        if (of.isOpen(row)) rows.push([of.deliveryAt(row), of.indexAt(row), of.attemptAt(row), of.deadlineAt(row)])
+      }
+      return rows
+    }
+    const step = fc.oneof(
+      fc.record({ add: fc.integer({ min: 1, max: 20 }) }),
+      fc.record({ at: fc.nat({ max: 60 }), remove: fc.boolean() }),
+      fc.constant({ capture: true }),
+    )
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80, size: 'max' }), (steps) => {
+        const open = new OpenDeliveries()
+        const captures: [OpenDeliveries, number[][]][] = []
+        let next = 1
+        for (const each of steps) {
+          if ('add' in each) {
+            for (let i = 0; i < each.add; i++, next++) open.add(next, next * 10, next * 7, 1 + (next % 3), next * 2)
+          } else if ('at' in each) {
+            const row = open.startRow + each.at
+            if (row >= open.endRow || !open.isOpen(row)) continue
+            if (each.remove) open.remove(row)
+            else open.setDeadline(row, 5)
+          } else {
+            const captured = open.capture()
+            expect(captured === undefined).toBe(open.size === 0)
+            if (captured !== undefined) captures.push([captured, rowsOf(open)])
+          }
+          for (const [captured, rows] of captures) expect(rowsOf(captured)).toEqual(rows)
+        }
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('are not squeezed where a capture reads them', () => {
+    const open = new OpenDeliveries()
+    for (let delivery = 1; delivery <= 16; delivery++) open.add(delivery, delivery, 0, 1, 0)
+    for (let row = 1; row < 12; row++) open.remove(row)
+    const captured = open.capture()!
+    open.add(17, 17, 0, 1, 0)
+    const deliveries: number[] = []
+    for (let row = captured.startRow; row < captured.endRow; row++) {
+      if (captured.isOpen(row)) deliveries.push(captured.deliveryAt(row))
+    }
+    expect(deliveries).toEqual([1, 13, 14, 15, 16])
+  })
+
   it('take memory for what is open, however long the oldest stays so', () => {
     const open = new OpenDeliveries()
     open.add(1, 1, 1, 1, 1)
