@@ -400,10 +400,10 @@ export class Nemesis {
     return others.length < this.#bearable
   }
 
-  /** It is up, its word counts, and it is the member that the cluster knows. */
+  /** It is up and about to stay so, its word counts, and it is the member that the cluster knows. */
   #isWhole(node: SimulatedNode): boolean {
     const status = node.core?.group.driver.status()
-    return status !== undefined && status.doubt === 0 && !node.isReplaced(this.#voters())
+    return status?.doubt === 0 && !node.disk.isFailing && !node.isReplaced(this.#voters())
   }
 
   /** Voters by the word of whoever has applied most. */

@@ -47,6 +47,13 @@ export type Moment = 'toldVote' | 'writing' | 'elected' | 'acknowledged'
 const EPOCH_MS = 1_700_000_000_000
 const PEER_PING_MS = 2_000
 
+/** Counts of what a node's storage did beside logging. */
+export interface StorageWork {
+  readonly checkpoints: number
+  readonly installs: number
+  readonly repairs: number
+}
+
 interface Life {
   readonly number: number
   readonly host: Host
@@ -69,6 +76,7 @@ export class SimulatedNode {
   #wallOffsetMsMax = 0
   #wipes = 0
   #lives = 0
+  #work: StorageWork = { checkpoints: 0, installs: 0, repairs: 0 }
   #life: Life | undefined
 
   constructor(id: string, world: World, random: Random) {
@@ -110,7 +118,7 @@ export class SimulatedNode {
       core: undefined,
       storage: undefined,
       isStopping: false,
-      seen: { role: 'follower', term: 0, commitIndex: 0, appliedIndex: 0 },
+      seen: { role: 'follower', term: 0, commitIndex: 0, appliedIndex: 0, firstIndex: 1 },
       turns: 0,
     }
     this.#life = life
@@ -156,7 +164,7 @@ export class SimulatedNode {
     this.#wipes++
     this.disk.wipe()
     this.setClock()
-    this.#world.oracle.book(this.id).wiped()
+    this.#world.oracle.book(this.id).reset(0)
     this.#world.trace.note('wipe', this.id)
   }
 
@@ -181,11 +189,11 @@ export class SimulatedNode {
     const life = this.#life
     if (life?.core === undefined || life.host.clock.turns === life.turns) return
     life.turns = life.host.clock.turns
-    const { role, term, commitIndex, appliedIndex } = life.core.group.driver.status()
+    const { role, term, commitIndex, appliedIndex, firstIndex } = life.core.group.driver.status()
     const { seen } = life
     const same = seen.role === role && seen.term === term && seen.commitIndex === commitIndex
     if (same && seen.appliedIndex === appliedIndex) return
-    const sighting = { role, term, commitIndex, appliedIndex }
+    const sighting = { role, term, commitIndex, appliedIndex, firstIndex }
     life.seen = sighting
     this.#world.trace.note('see', this.id, role, `term ${term}`, commitIndex, appliedIndex)
     this.#world.oracle.see(this.id, life.number, seen, sighting, life.core.group.machine)
@@ -193,7 +201,14 @@ export class SimulatedNode {
     else if (role === 'leader' && appliedIndex > seen.appliedIndex) this.#world.onMoment(this, 'acknowledged')
   }
 
+  /** What the storage of all lives did. */
+  get work(): StorageWork {
+    const { core } = this.#life ?? {}
+    return core === undefined ? this.#work : added(this.#work, core)
+  }
+
   #end(life: Life, silent: boolean): void {
+    this.#work = this.work
     this.#life = undefined
     life.host.clock.kill()
     this.#world.network.died(life.host, silent)
@@ -217,6 +232,8 @@ export class SimulatedNode {
       detachGraceMs: swarm.detachGraceMs,
       leaderlessCloseMs: swarm.leaderlessCloseMs,
       entryCacheBytes: swarm.cacheBytesMax,
+      checkpointBytes: swarm.checkpointBytes,
+      trailingLogBytesMax: swarm.trailingLogBytesMax,
     })
   }
 
@@ -321,9 +338,22 @@ export class SimulatedNode {
             onMoment(this, 'writing')
             return log.append(batch)
           },
+          reset: (base: Parameters<LogStorage['reset']>[0]) => {
+            book.reset(base.index)
+            return log.reset(base)
+          },
         })
       },
     })
+  }
+}
+
+function added({ checkpoints, installs, repairs }: StorageWork, core: NodeCore): StorageWork {
+  const { checkpointsTotal, installsTotal, repairedBodiesTotal } = core.report.metrics().storage
+  return {
+    checkpoints: checkpoints + checkpointsTotal,
+    installs: installs + installsTotal,
+    repairs: repairs + repairedBodiesTotal,
   }
 }
 
@@ -335,6 +365,9 @@ function observed<T extends object>(target: T, methods: Partial<Record<keyof T, 
       if (own !== undefined) return own
       const value: unknown = Reflect.get(target, name, target)
       return typeof value === 'function' ? value.bind(target) : value
+    },
+    set(_, name, value) {
+      return Reflect.set(target, name, value, target)
     },
   })
 }

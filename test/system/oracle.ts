@@ -15,6 +15,8 @@ export interface Sighting {
   readonly term: Term
   readonly commitIndex: LogIndex
   readonly appliedIndex: LogIndex
+  /** Of the log. */
+  readonly firstIndex: LogIndex
 }
 
 /** States are compared where the index is a multiple of this: a hash walks all of the state. */
@@ -33,16 +35,18 @@ export class LogBook {
     }
   }
 
-  /** The process came back: what a crash took is gone. */
-  recovered({ lastIndex }: RecoveredLog): void {
-    for (let index = lastIndex + 1; index <= this.#lastIndex; index++) this.#entries.delete(index)
+  /** The process came back: what a crash or a damage took is gone. */
+  recovered({ firstIndex, lastIndex }: Pick<RecoveredLog, 'firstIndex' | 'lastIndex'>): void {
+    for (const index of this.#entries.keys()) {
+      if (index < firstIndex || index > lastIndex) this.#entries.delete(index)
+    }
     this.#lastIndex = lastIndex
   }
 
-  /** The directory was emptied. */
-  wiped(): void {
+  /** The log begins anew behind `index`, or the directory was emptied. */
+  reset(index: LogIndex): void {
     this.#entries.clear()
-    this.#lastIndex = 0
+    this.#lastIndex = index
   }
 
   at(index: LogIndex): { readonly term: Term; readonly hash: number } | undefined {
@@ -72,7 +76,7 @@ export class Oracle {
   }
 
   see(id: string, life: number, before: Sighting, now: Sighting, machine: Machine): void {
-    const { role, term, commitIndex, appliedIndex } = now
+    const { role, term, commitIndex, appliedIndex, firstIndex } = now
     const fell = term < before.term || commitIndex < before.commitIndex || appliedIndex < before.appliedIndex
     if (fell || appliedIndex > commitIndex) {
       const what = `${id}: ${JSON.stringify(now)} after ${JSON.stringify(before)}`
@@ -80,7 +84,9 @@ export class Oracle {
     }
     if (role === 'leader') this.#leads(`${id}/${life}`, term)
     // What is committed may not have been handed to the log yet; what is applied has.
-    for (let index = before.appliedIndex + 1; index <= appliedIndex; index++) this.#applies(id, index)
+    // What came by a checkpoint was never applied here entry by entry; the states that follow tell.
+    for (let index = Math.max(before.appliedIndex + 1, firstIndex); index <= appliedIndex; index++)
+      this.#applies(id, index)
     if (appliedIndex > before.appliedIndex && appliedIndex % HASH_EVERY === 0) this.compare(id, machine)
   }
 
@@ -107,8 +113,7 @@ export class Oracle {
   #applies(id: string, index: LogIndex): void {
     const own = this.book(id).at(index)
     const known = this.#committed.get(index)
-    // Not from its log but by a checkpoint; the states that follow tell.
-    if (own === undefined) return
+    if (own === undefined) throw new Violation('what is applied is in the log', `${id} applied entry ${index}`)
     if (known === undefined) {
       this.#committed.set(index, { ...own, by: id })
       this.committedIndex = Math.max(this.committedIndex, index)

@@ -36,6 +36,9 @@ export interface RunCounts extends NemesisCounts {
   bytesSent: number
   bytesLost: number
   diskBytesLost: number
+  checkpoints: number
+  installs: number
+  repairs: number
   steps: number
   simulatedMs: number
 }
@@ -294,7 +297,15 @@ class Run {
     const { acked, unknown, refused, deliveries, redeliveries, replies, requestsFailed } = this.#ledger
     const { counts } = this.#network
     let diskBytesLost = 0
-    for (const { disk } of this.#nodes) diskBytesLost += disk.bytesLost
+    let checkpoints = 0
+    let installs = 0
+    let repairs = 0
+    for (const { disk, work } of this.#nodes) {
+      diskBytesLost += disk.bytesLost
+      checkpoints += work.checkpoints
+      installs += work.installs
+      repairs += work.repairs
+    }
     return {
       elections: this.#oracle.elections,
       entries: this.#oracle.committedIndex,
@@ -311,6 +322,9 @@ class Run {
       bytesSent: counts.bytes,
       bytesLost: counts.bytesLost,
       diskBytesLost,
+      checkpoints,
+      installs,
+      repairs,
       steps: this.#scheduler.steps,
       simulatedMs: this.#scheduler.now(),
     }

@@ -98,18 +98,18 @@ export interface Swarm {
   readonly leaderlessCloseMs: number
   readonly cacheBytesMax: number
   readonly segmentBytes: number
+  readonly checkpointBytes: number
+  readonly trailingLogBytesMax: number
   readonly clockSkew: number
   readonly work: Work
   readonly finale: FinaleKind
 }
 
-/** As small as it may be: an entry holds up to 256 KiB of frames, and fits into a segment. */
-const SEGMENT_BYTES = 320 * 1024
-
 /** Topics of all publishers. */
 export const topics = ['a.x', 'a.y', 'b.x', 'c'] as const
 
 export function drawSwarm(random: Random): Swarm {
+  const work = drawWork(random)
   const nodes = random.chance(0.03) ? 1 : random.pick([3, 3, 3, 5])
   return {
     nodes,
@@ -126,9 +126,12 @@ export function drawSwarm(random: Random): Swarm {
     detachGraceMs: random.pick([0, 100, 1_000]),
     leaderlessCloseMs: random.pick([1_000, 5_000]),
     cacheBytesMax: random.pick([0, 2_000, 64 * 1024 * 1024]),
-    segmentBytes: SEGMENT_BYTES,
+    // As small as it may be: an entry fits into a segment, and holds up to 256 KiB of frames where messages are large.
+    segmentBytes: (work.bodyBytesMax > 200 ? 320 : 96) * 1024,
+    checkpointBytes: random.pick([4_096, 20_000, 100_000, 64 * 1024 * 1024]),
+    trailingLogBytesMax: random.pick([0, 10_000, 256 * 1024 * 1024]),
     clockSkew: random.pick([0, 0.001, 0.05]),
-    work: drawWork(random),
+    work,
     finale: nodes === 1 ? 'calm' : random.pick(finaleKinds),
   }
 }
