@@ -59,11 +59,11 @@ describe('checkpoints under load', () => {
     await publish(client, 'old', 0, 5)
     let received = 0
     await client.subscribe('flow', () => void received++, { queue: 'flow', prefetch: 1_000 })
-    const most: number[] = []
     for (let round = 0; round < 12; round++) {
       await publish(client, 'flow', round * 2_000, 2_000)
       await eventually(() => received === (round + 1) * 2_000)
-      most.push(...mesh.ids.map((id) => logBytes(mesh, id)))
+      // A paced compaction may be some segments behind on a busy machine, never for long.
+      await eventually(() => mesh.ids.every((id) => logBytes(mesh, id) < 10 * MIB))
     }
     // 24 MB went through it.
     for (const id of mesh.ids) {
@@ -72,7 +72,6 @@ describe('checkpoints under load', () => {
       expect(status.firstIndex).toBeGreaterThan(1)
       expect(await metricOf(mesh.url(id), 'meshmq_checkpoints_total')).toBeGreaterThan(5)
     }
-    expect(Math.max(...most)).toBeLessThan(16 * MIB)
     expect(await consume(client, 'old', 'old', 5)).toEqual(upTo(5))
     await mesh.agreedState()
   })

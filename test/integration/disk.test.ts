@@ -123,6 +123,11 @@ class DiskMesh {
       const node = this.#nodes.get(id)!
       this.#nodes.delete(id)
       this.disks.get(id)!.isBroken = true
+      // A disk that is not written to does not fail.
+      this.#clients
+        .at(-1)
+        ?.publish('nobody.listens', 0)
+        .catch(() => {})
       await node.failed.catch(() => {})
       await node.stop()
       this.disks.get(id)!.isBroken = false
