@@ -22,6 +22,7 @@ import type { SegmentCatalog } from './segment-catalog.ts'
 const PIECE_BYTES = 256 * 1024
 /** A pause takes as many times as long as the piece before it. */
 const PAUSE_SHARE = 4
+const PAUSE_MS_MAX = 500
 /** A segment is rewritten when less than this share of its bytes is needed. */
 const SPARSE_SHARE = 0.5
 
@@ -84,7 +85,8 @@ export class Compaction {
     for (const { sequence, bytes } of this.#log.catalog.before(end)) {
       if (this.#log.isEnding) break
       const use = uses.get(sequence)
-      if (use === undefined || use.log > 0 || use.kept >= bytes * SPARSE_SHARE) continue
+      const isSparse = use !== undefined && (use.kept < bytes * SPARSE_SHARE || this.#log.catalog.isSuspect(sequence))
+      if (!isSparse || use.log > 0) continue
       // One that guards others would stay, rewritten or not.
       if (this.#log.catalog.removable(new Set([sequence])).length === 0) continue
       if (await this.#rewrite(sequence)) this.#rewritten++
@@ -130,7 +132,7 @@ export class Compaction {
         await log.rewrite(piece)
         this.#bytesCopied += piece.bodyBytes.reduce((sum, bytes) => sum + bytes, 0)
         from += piece.indexes.length
-        await this.#log.pause(PAUSE_SHARE * (this.#log.now() - startedAt))
+        await this.#log.pause(Math.min(PAUSE_MS_MAX, PAUSE_SHARE * (this.#log.now() - startedAt)))
       }
     }
     return true

@@ -103,7 +103,8 @@ export class GroupLog implements LogStorage, PlacementSink {
     const voidsFrom =
       this.held.lowestSegmentFrom(this.#settled + 1) ?? (this.#tail.length > 0 ? this.#shared.segment : undefined)
     this.#tail.length = this.#tailDone
-    this.held.reset(base, this.#settled)
+    const settled = this.#settled
+    this.held.reset(base, settled)
     this.#settled = Math.min(this.#settled, base.index)
     this.#checkpoint = base.index
     const { index, term } = base
@@ -117,7 +118,7 @@ export class GroupLog implements LogStorage, PlacementSink {
       memberships: [],
     }
     return this.#submit({
-      head: encodeBase(base),
+      head: encodeBase(base, settled),
       entries: [],
       isKept: false,
       previousTerm: 0,
@@ -205,7 +206,8 @@ export class GroupLog implements LogStorage, PlacementSink {
    */
   compact(firstIndex: LogIndex, checkpoint: LogIndex, live: readonly LiveEntries[], keepFrom: number): void {
     this.#checkpoint = Math.max(this.#checkpoint, checkpoint)
-    this.held.compact(Math.min(firstIndex, this.held.index.lastIndex + 1), live, keepFrom)
+    const first = Math.min(firstIndex, this.held.index.lastIndex + 1)
+    this.held.compact(first, this.#lastIndex, live, keepFrom)
   }
 
   /** Writes what lies at these places once more, as kept entries. */

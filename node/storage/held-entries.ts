@@ -80,13 +80,14 @@ export class HeldEntries {
     this.terms.restart(base.term)
   }
 
-  compact(firstIndex: LogIndex, live: readonly LiveEntries[], keepFrom: number): void {
+  /** `lastIndex`: of the log, what is not on disk yet included. */
+  compact(firstIndex: LogIndex, lastIndex: LogIndex, live: readonly LiveEntries[], keepFrom: number): void {
     const isLive = (index: LogIndex) => live.some((set) => set.has(index))
     const first = this.index.firstIndex
     this.#kept.retain((index, position) => isLive(index) || sequenceOf(position) >= keepFrom)
     for (let index = first; index < firstIndex; index++) if (isLive(index)) this.#keepFromLog(index)
     if (firstIndex > first) {
-      this.terms.dropBefore(firstIndex, this.index.lastIndex)
+      this.terms.dropBefore(firstIndex, lastIndex)
       this.index.dropBefore(firstIndex)
     }
     for (const index of this.#damaged) if (!this.#isListed(index)) this.#damaged.delete(index)

@@ -63,8 +63,8 @@ export class LogScan {
   readonly #segments: SegmentFiles
   readonly #options: ScanOptions
   readonly #damages: PlacedDamage[] = []
-  /** `sequence:offset` of damages that an earlier start has told. */
-  readonly #accepted = new Set<string>()
+  /** `sequence:offset` of damages that an earlier start has told, and in which segment it did. */
+  readonly #accepted = new Map<string, number>()
   readonly #headers = new Map<number, SegmentHeader>()
   /** Files that count, rising. */
   #present: number[] = []
@@ -94,7 +94,7 @@ export class LogScan {
 
   /** Those that no earlier start has told. */
   get damages(): PlacedDamage[] {
-    return this.#damages.filter(({ sequence, offset }) => !this.#accepted.has(`${sequence}:${offset}`))
+    return this.#damages.filter((damage) => this.#acceptedIn(damage) === undefined)
   }
 
   async run(): Promise<void> {
@@ -109,20 +109,20 @@ export class LogScan {
       else await this.#judgeUnused(sequence)
     }
     if (this.#present.length === 0 && this.#options.mustExist) this.#damage(next, 0, 'the log is missing')
-    else if (this.catalog.size > 0 && this.#highest === this.#used) {
-      // The file behind the one in use is made before that takes its first batch.
-      this.#damage(this.#used + 1, 0, 'the segment is missing')
-    }
+    else if (this.catalog.size > 0 && this.#highest === this.#used) this.#missSuccessor(this.#used + 1)
     if (this.catalog.size === 0 && this.#options.mustExist && this.#damages.length === 0) {
       this.#damage(this.#present[0] as number, 0, 'the header is bad, but the log was in use')
     }
+    for (const damage of this.#damages) this.catalog.distrust(damage.sequence, this.#acceptedIn(damage) ?? this.#used)
+  }
+
+  #acceptedIn({ sequence, offset }: Place): number | undefined {
+    return this.#accepted.get(`${sequence}:${offset}`)
   }
 
   /** Something is bad or gone that had been synced. */
   #damage(sequence: number, offset: number, what: string, hole = true): void {
     this.#damages.push({ sequence, offset, what })
-    // What it has made void would count again if it were removed before the segments that hold that.
-    this.catalog.guard(sequence, 0)
     if (hole) this.#hole('damaged')
   }
 
@@ -134,6 +134,13 @@ export class LogScan {
     if (this.#before !== 'damaged') this.#before = hole
     this.#expected = undefined
     for (const history of this.groups.values()) history.onHole(hole)
+  }
+
+  /** The file behind the one in use is made before that takes its first batch. */
+  #missSuccessor(sequence: number): void {
+    // An earlier start may have told of it and ended before it made the file anew.
+    const isTold = this.#acceptedIn({ sequence, offset: 0 }) !== undefined
+    if (!isTold) this.#damage(sequence, 0, 'the segment is missing')
   }
 
   // ---- files
@@ -186,6 +193,8 @@ export class LogScan {
     this.#expected = header?.firstBatch ?? this.#expected
     if (sequence === this.#used) this.#scanLast(segment, header)
     else this.#scanFinished(segment, header)
+    // Nothing tells how much there should be.
+    if (header === undefined && !this.#headers.has(sequence + 1)) this.#hole('damaged')
     if (header !== undefined && bytes.length < header.segmentBytes) {
       this.#damage(sequence, bytes.length, `the segment has lost its end: it had ${header.segmentBytes} bytes`)
     }
@@ -276,7 +285,7 @@ export class LogScan {
   #takeRecord(record: PlacedRecord, sequence: number): void {
     const { header, offset, body } = record
     if (header.type === RecordType.acceptedDamage) {
-      this.#accepted.add(`${header.term}:${header.index}`)
+      this.#accepted.set(`${header.term}:${header.index}`, sequence)
       this.catalog.guard(sequence, 0)
       return
     }

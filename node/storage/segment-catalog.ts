@@ -3,7 +3,8 @@
  *
  * A segment may hold records that make records of older segments void: entries that replaced others, a restart of the log, damage
  * behind which something was given up. It *guards* them: were it removed first, the next start would take what it had made void for
- * good. So such a segment goes only when none is left before it.
+ * good. So such a segment goes only when none is left before it. Nor may segments go first that stand between a damage and what
+ * later told of it: they may be what proves that records before the damage still count.
  *
  * Never: I/O.
  */
@@ -19,6 +20,7 @@ export interface SegmentInfo {
 export class SegmentCatalog {
   /** Rising. */
   readonly #segments = new Map<number, SegmentInfo>()
+  #suspectUpTo = 0
 
   get size(): number {
     return this.#segments.size
@@ -38,6 +40,19 @@ export class SegmentCatalog {
   guard(sequence: number, voidsFrom: number): void {
     const segment = this.#segments.get(sequence)
     if (segment !== undefined && voidsFrom < sequence) segment.guards = true
+  }
+
+  /** Something is damaged in `sequence`, or it is missing, and segment `until` is the one that tells of it. */
+  distrust(sequence: number, until: number): void {
+    this.#suspectUpTo = Math.max(this.#suspectUpTo, sequence)
+    for (const segment of this.#segments.values()) {
+      if (segment.sequence >= sequence && segment.sequence <= until) segment.guards = true
+    }
+  }
+
+  /** Damage lies in it or behind it: it had better be rewritten, so that those which guard it can go. */
+  isSuspect(sequence: number): boolean {
+    return sequence <= this.#suspectUpTo
   }
 
   /** Those before `sequence`, rising. */

@@ -10,7 +10,7 @@ const size = fc.oneof(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 0, max:
 const sizes = fc.array(size, { minLength: 1, maxLength: 6 })
 /** Every how many entries one is referred to. */
 const sparseness = fc.integer({ min: 1, max: 12 })
-const share = fc.double({ min: 0, max: 0.999, noNaN: true })
+const share = fc.integer({ min: 0, max: 999 }).map((permille) => permille / 1000)
 
 const use = fc.oneof(
   {
@@ -27,7 +27,7 @@ const use = fc.oneof(
   },
   {
     weight: 5,
-    arbitrary: fc.record({ type: fc.constant('pass' as const), ms: fc.double({ min: 0, max: 6, noNaN: true }) }),
+    arbitrary: fc.record({ type: fc.constant('pass' as const), ms: fc.integer({ min: 0, max: 60 }).map((tenths) => tenths / 10) }),
   },
   { weight: 1, arbitrary: fc.constant({ type: 'pass' as const, ms: 400 }) },
   {

@@ -71,6 +71,7 @@ export class RaftLike {
   #written = 0
   /** The disk was damaged since the last start. */
   #isDamaged = false
+  #wasDamaged = false
 
   constructor(seed: number) {
     this.world = new World(seed)
@@ -191,6 +192,7 @@ export class RaftLike {
     if (name === undefined) return
     const path = `${directory}/${name}`
     this.#isDamaged = true
+    this.#wasDamaged = true
     if (how === 'rot') this.world.files.rot(path)
     else if (how === 'lose') this.world.files.lose(path)
     else this.world.files.setContents(path, this.world.files.contents(path).slice(0, which % 9_000))
@@ -204,6 +206,7 @@ export class RaftLike {
     if (first.length > 0) {
       this.crash()
       const second = await this.#start()
+      if (process.env.DBG && second.length>0) console.log('FIRST', JSON.stringify(first), before, 'SECOND', JSON.stringify(second), this.#summary(), this.checkpoint?.mark.index)
       expect(second, 'a second start has nothing to tell').toEqual([])
       expect(this.#summary(), 'a second start finds the same').toEqual(before)
     }
@@ -266,7 +269,11 @@ export class RaftLike {
 
   #matchPrefix(found: State): void {
     const state: State = { ...this.#foundation, log: [...this.#foundation.log] }
+    const trail: string[] = []
+    const brief = (s: State) => `hs ${s.hardState.term}/${s.hardState.vote}/${s.hardState.commit} base ${s.base.index}@${s.base.term} ${s.log.map((e) => `${e.index}@${e.term}`).join()}`
     for (let count = 0; ; count++) {
+      if (process.env.DBG) trail.push(`${count}: ${brief(state)}`)
+      if (process.env.DBG && this.#records[count] === undefined) console.log('FOUND', brief(found), 'RESOLVED', this.#resolved, 'MARK', this.checkpoint, JSON.stringify(this.wal.report), trail.slice(-12))
       if (count >= this.#resolved && this.#same(state, found)) return
       const record = this.#records[count]
       expect(record, 'a prefix of the records gives what was found, and holds every resolved call').toBeDefined()
@@ -289,6 +296,7 @@ export class RaftLike {
   /** What messages refer to and is missing is fetched from another node. */
   async #repair(): Promise<void> {
     const missing = this.log.missing([...this.needed])
+    if (!this.#wasDamaged) expect(missing, 'only damage loses what is needed').toEqual([])
     const fetched = missing.map((index) => this.truth[index - 1] as Entry)
     this.seen.repaired += fetched.length
     for (const _ of fetched) this.#records.push({ type: 'kept' })
@@ -346,10 +354,16 @@ export class RaftLike {
     )
   }
 
+  /** Up to where the log is synced, as it is now. */
   #syncedLast(): number {
     const state: State = { ...this.#foundation, log: [...this.#foundation.log] }
     for (const record of this.#records.slice(0, this.#resolved)) apply(state, record)
-    return lastOf(state)
+    let last = lastOf(state)
+    // What an append under way replaces is not what is held.
+    for (const record of this.#records.slice(this.#resolved)) {
+      if (record.type === 'entry') last = Math.min(last, record.entry.index - 1)
+    }
+    return last
   }
 
   #termAt(index: number): number {
