@@ -37,6 +37,8 @@ export class DataDirectory {
   bytesLost = 0
   /** A write was made to fail, or is about to be. A crash ends that: whoever comes back finds a disk that works. */
   isFailing = false
+  /** Bytes of the log have changed under a process that runs, and no later one has looked through it. */
+  isRotten = false
 
   /** `run` calls back inside the process that uses the directory: later if it is paused, never if it is dead. */
   constructor(node: string, scheduler: Scheduler, random: Random, run: (callback: () => void) => void) {
@@ -49,6 +51,7 @@ export class DataDirectory {
   }
 
   open({ clock, wallNow, segmentBytes, alone, onFailure }: Opener): Promise<NodeStorage> {
+    this.isRotten = false
     return openStorage({
       files: this.#files,
       dataDir: '/',
@@ -84,7 +87,12 @@ export class DataDirectory {
     else this.#store.failNextWrite()
   }
 
-  /** A byte of what was written to the log changes. Only while no process has it open. False: there is none to change. */
+  /** A byte of what was written to the log changes, under the eyes of the process that has it open. */
+  rotLive(): void {
+    this.isRotten = this.rotLog() || this.isRotten
+  }
+
+  /** A byte of what was written to the log changes. False: there is none to change. */
   rotLog(): boolean {
     const bytes = this.#files.contents(this.#random.pick(this.#segments()))
     for (let tries = 0; tries < 20; tries++) {

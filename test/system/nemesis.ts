@@ -94,6 +94,7 @@ export class Nemesis {
       wallJump: () => this.#jump(),
       wipeOne: () => this.#wipe(this.#anyNode()),
       damageOne: () => this.#damage(this.#anyNode()),
+      rotLive: () => this.#rot(this.#anyNode()),
       fillDisk: () => this.#fillDisk(),
       crashClient: () => {
         this.counts.clientCrashes++
@@ -370,6 +371,14 @@ export class Nemesis {
     this.#restartLater(node)
   }
 
+  /** Synced bytes change under a process that runs: it may read them, or not. */
+  #rot(node: SimulatedNode): undefined {
+    if (!this.#mayLose(node)) return
+    this.counts.damages++
+    this.#realm.trace.note('rot', node.id)
+    node.disk.rotLive()
+  }
+
   // ---- what the cluster can bear
 
   /** How many members may be missing. */
@@ -403,7 +412,8 @@ export class Nemesis {
   /** It is up and about to stay so, its word counts, and it is the member that the cluster knows. */
   #isWhole(node: SimulatedNode): boolean {
     const status = node.core?.group.driver.status()
-    return status?.doubt === 0 && !node.disk.isFailing && !node.isReplaced(this.#voters())
+    const { isFailing, isRotten } = node.disk
+    return status?.doubt === 0 && !isFailing && !isRotten && !node.isReplaced(this.#voters())
   }
 
   /** Voters by the word of whoever has applied most. */

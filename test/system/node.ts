@@ -11,7 +11,7 @@ import { GROUP, NodeCore } from '../../node/core.ts'
 import type { Logger } from '../../node/logger.ts'
 import { Mesh } from '../../node/peers/mesh.ts'
 import type { MeshHandlers, MeshPort } from '../../node/peers/mesh-port.ts'
-import { StorageFailedError } from '../../node/storage/errors.ts'
+import { DamagedLogError, StorageFailedError } from '../../node/storage/errors.ts'
 import type { NodeStorage } from '../../node/storage/open-storage.ts'
 import type { Wal } from '../../node/storage/wal.ts'
 import type { GroupId, LogStorage, Member, Message } from '../../raft/index.ts'
@@ -240,7 +240,10 @@ export class SimulatedNode {
   /** A disk that was made to fail ends the process, as it should (trap 21); everything else fails the run. */
   #fail(life: Life, error: unknown): void {
     if (this.#life !== life) return
-    if (this.disk.isFailing && error instanceof StorageFailedError) this.#world.onDiskFailure(this)
+    const isExpected =
+      (this.disk.isFailing && error instanceof StorageFailedError) ||
+      (this.disk.isRotten && error instanceof DamagedLogError)
+    if (isExpected) this.#world.onDiskFailure(this)
     else this.#world.onFailure(error)
   }
 

@@ -31,6 +31,7 @@ export const faultKinds = [
   'wallJump',
   'wipeOne',
   'damageOne',
+  'rotLive',
   'fillDisk',
   'crashClient',
   'pauseClient',
