@@ -7,7 +7,9 @@
  *
  * Never: gives an entry that is not applied here, since another leader's may come to be committed in its place.
  */
+
 import { FETCH_BYTES_MAX, type FetchAnswer, type FetchQuestion, type FetchResponse } from '../peers/fetch-codec.ts'
+import { DamagedCheckpointError } from '../storage/errors.ts'
 import type {
   CheckpointInfo,
   CheckpointingBasics,
@@ -106,7 +108,7 @@ export class InstallSource {
       const bytes = await this.#options.checkpoints.readChunk(mark, n)
       return bytes === undefined ? { what: 'gone' } : { what: 'chunk', chunks: pin.info.chunks, bytes }
     } catch (error) {
-      if (!(error instanceof Error) || error.name !== 'DamagedCheckpointError') throw error
+      if (!(error instanceof DamagedCheckpointError)) throw error
       this.#options.onDamaged(error)
       return { what: 'gone' }
     }

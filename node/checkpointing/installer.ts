@@ -9,6 +9,7 @@
  *
  * Bounded: PULLS_MAX chunks are in flight. Never: decides whether an install is needed (the core's).
  */
+import { CheckpointFormatError } from '../queue/index.ts'
 import type { BodyFetcher } from './body-fetcher.ts'
 import type { Checkpointer } from './checkpointer.ts'
 import type { FetchClient } from './fetch-client.ts'
@@ -187,7 +188,7 @@ export class Installer {
     try {
       return read()
     } catch (error) {
-      if (!(error instanceof Error) || error.name !== 'CheckpointFormatError') throw error
+      if (!(error instanceof CheckpointFormatError)) throw error
       this.#options.logger.error("cannot read the leader's checkpoint", { from: offer.from.id, error })
       this.#refuse(offer)
       return undefined

@@ -103,6 +103,16 @@ describe('operations on the members', () => {
     expect(seen.value).toMatchObject({ done: true, voters: ['n1', 'n2', 'n3', 'n4'], learners: [] })
   })
 
+  it('promote what is a learner already, when a voter is asked for', async () => {
+    world.applied = { ...world.applied, learners: [member('n4')] }
+    const seen = ending(world.operations.run({ what: 'add', id: 'n4', promote: true, timeoutMs: 10_000 }))
+    await world.clock.advance(20)
+    expect(world.changes).toEqual([{ type: 'promote', id: 'n4' }])
+    world.applied = { ...world.applied, voters: [...world.applied.voters, member('n4')], learners: [] }
+    await world.clock.advance(20)
+    expect(seen.value).toMatchObject({ done: true })
+  })
+
   it('add nobody whom the leader cannot reach', async () => {
     const add = (id: string) => world.operations.run({ what: 'add', id, promote: false, timeoutMs: 1 })
     await expect(add('n5')).rejects.toMatchObject({ code: 'Precondition', message: expect.stringContaining('no link') })

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { FETCH_RESEND_MS } from '../../../node/checkpointing/fetch-client.ts'
 import { PIN_MS } from '../../../node/checkpointing/install-source.ts'
 import { Installer } from '../../../node/checkpointing/installer.ts'
+import { CheckpointFormatError } from '../../../node/queue/index.ts'
 import { entryAt, HandClock, markAt, Peer, rest, silent, Wire } from './support.ts'
 
 /** A node that installs what others hold, with a machine that is a text. */
@@ -62,7 +63,7 @@ class TextReader {
 
   push(chunk: Uint8Array): void {
     const text = new TextDecoder().decode(chunk)
-    if (text.includes('?')) throw Object.assign(new Error('bad chunk'), { name: 'CheckpointFormatError' })
+    if (text.includes('?')) throw new CheckpointFormatError('bad chunk')
     this.#text += text
   }
 

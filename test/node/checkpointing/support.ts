@@ -20,6 +20,7 @@ import {
   type FetchRequest,
   type FetchResponse,
 } from '../../../node/peers/fetch-codec.ts'
+import { DamagedCheckpointError } from '../../../node/storage/errors.ts'
 import type { Clock, Entry } from '../../../raft/index.ts'
 
 export class HandClock implements Clock {
@@ -106,7 +107,7 @@ export class MemoryCheckpoints implements CheckpointStore {
   }
 
   async readChunk(mark: number, n: number): Promise<Uint8Array | undefined> {
-    if (n === this.rotten) throw Object.assign(new Error('rotten'), { name: 'DamagedCheckpointError' })
+    if (n === this.rotten) throw new DamagedCheckpointError('rotten')
     return this.held.get(mark)?.[n]
   }
 
