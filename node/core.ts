@@ -40,6 +40,8 @@ export interface NodeCoreOptions {
   /** In [0, 1). */
   readonly random: () => number
   readonly mintClusterId: () => string
+  /** A safe integer that nobody can guess. */
+  readonly mintNonce: () => number
   /** Called once, from the constructor; the mesh calls its handlers only after `start`. */
   readonly makeMesh: (handlers: MeshHandlers) => MeshPort
   /** Called at most once: the node cannot go on and has to be stopped. */
@@ -180,6 +182,7 @@ export class NodeCore {
       restore: (mark, restored) => this.group.restore(mark, restored),
       references: recovered?.restored.references(),
       peers: Object.keys(config.cluster).filter((id) => id !== this.#boot.node),
+      isAlone: () => this.group.isAlone,
       mesh: this.#mesh,
     })
     log.onDamaged = (index) => checkpointing.damaged(index)
@@ -214,6 +217,7 @@ export class NodeCore {
       node: this.#boot.node,
       machine: this.group.machine,
       clock: this.#options.clock,
+      mintNonce: this.#options.mintNonce,
       barrier: () => this.#barrier(),
       ready: () => this.group.ready,
       session: (id) => this.gateway.session(id),

@@ -15,6 +15,7 @@ import { systemClock } from './clock.ts'
 import { type NodeConfig, type NodeOptions, parseNodeOptions } from './config.ts'
 import { GROUP, NodeCore } from './core.ts'
 import { ClientDoor } from './gateway/client-door.ts'
+import { Nonces } from './gateway/nonces.ts'
 import type { RecoveredState } from './group.ts'
 import type { Logger } from './logger.ts'
 import { Mesh } from './peers/mesh.ts'
@@ -93,6 +94,7 @@ export class Node {
       rejectFailed = reject
     })
     this.#storage = storage
+    const nonces = new Nonces()
     this.#core = new NodeCore({
       config,
       storage,
@@ -101,6 +103,7 @@ export class Node {
       wallNow: Date.now,
       random: Math.random,
       mintClusterId: nanoid,
+      mintNonce: () => nonces.next(),
       makeMesh: (handlers) => {
         this.#mesh = this.#makeMesh(handlers)
         return this.#mesh

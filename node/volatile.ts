@@ -16,7 +16,6 @@ import { topicProblem } from '../wire/names.ts'
 import type { ReplyItem, RequestedItem, RequestItem } from '../wire/session-frames.ts'
 import { every } from './clock.ts'
 import type { ClientSession } from './gateway/client-session.ts'
-import { Nonces } from './gateway/nonces.ts'
 import { readToken, writeToken } from './gateway/request-token.ts'
 import { Strays } from './gateway/strays.ts'
 import { Waiting, WaitingRequests } from './gateway/waiting-requests.ts'
@@ -40,6 +39,8 @@ export interface VolatileOptions {
   readonly node: string
   readonly machine: Machine
   readonly clock: Clock
+  /** A safe integer that nobody can guess. */
+  readonly mintNonce: () => number
   /** Resolves when this replica holds all that was committed at the call. Rejects when there is no quorum. */
   readonly barrier: () => Promise<unknown>
   /** Whether this replica holds at least all that was committed when this life of the node began. */
@@ -56,7 +57,6 @@ export class Volatile {
   readonly #waiting = new WaitingRequests()
   readonly #strays: Strays
   readonly #parting: Parting
-  readonly #nonces = new Nonces()
   /** For fairness among the responders of a topic: rises with each pick. */
   #picks = 0
   readonly #out: VolatileOut
@@ -197,7 +197,7 @@ export class Volatile {
     waiting.node = to.node
     waiting.responder = to.session
     waiting.attempts++
-    waiting.nonce = this.#nonces.next()
+    waiting.nonce = this.#options.mintNonce()
     if (waiting.attempts === ATTEMPTS_MAX) this.#waiting.forgetMessage(asker, waiting)
     const { nonce, topic } = waiting
     const sent = { asker, request, nonce, responder: to.session, epoch: to.epoch, origin: '', topic, message }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { ClientSession } from '../../node/gateway/client-session.ts'
+import { Nonces } from '../../node/gateway/nonces.ts'
 import { readToken, writeToken } from '../../node/gateway/request-token.ts'
 import { STRAYS_BYTES_MAX, Strays } from '../../node/gateway/strays.ts'
 import { Parting, type PartingNote } from '../../node/parting.ts'
@@ -18,6 +19,8 @@ import type { RepliedItem, RequestedItem } from '../../wire/session-frames.ts'
 import { ManualClock } from '../client/support/manual-clock.ts'
 import { type Client, World } from '../queue/world.ts'
 import { FakeSocket, sessionOn, turn } from './fake-client.ts'
+
+const nonces = new Nonces()
 
 const ids = ['n1', 'n2', 'n3']
 const message = Uint8Array.of(1)
@@ -49,6 +52,7 @@ class TestNode {
     const peer = (to: string) =>
       this.#cluster.cut.has(to) || this.#cluster.cut.has(this.id) ? undefined : this.#cluster.on(to)
     return new Volatile({
+      mintNonce: () => nonces.next(),
       node: this.id,
       machine: this.machine,
       clock,

@@ -25,6 +25,8 @@ import type { RepliedItem, RequestedItem } from '../../wire/session-frames.ts'
 import { type Client, World } from '../queue/world.ts'
 import { FakeSocket, sessionOn, turn } from './fake-client.ts'
 
+const nonces = new Nonces()
+
 const message = Uint8Array.of(0)
 const volatiles: Volatile[] = []
 
@@ -77,6 +79,7 @@ class TwoNodes {
 
   #start(node: string): Volatile {
     const started = new Volatile({
+      mintNonce: () => nonces.next(),
       node,
       machine: this.world.machine,
       clock: { ...systemClock, now: () => this.world.timeMs },

@@ -274,6 +274,7 @@ export class SimulatedNode {
       clock,
       wallNow,
       random: dice,
+      mintNonce: () => random.below(2 ** 20),
       mintClusterId: () => `cluster-${random.uint32()}`,
       makeMesh: (handlers) => {
         mesh = this.#makeMesh(life, storage, handlers, dice)
