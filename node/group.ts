@@ -160,6 +160,12 @@ export class Group {
     return this.#registered && this.#role.leader !== undefined && this.#member !== 'none'
   }
 
+  /** Nobody else gets the log, as far as it is applied. */
+  get isAlone(): boolean {
+    const { voters = [], votersOutgoing = [], learners = [] } = this.#membership ?? {}
+    return [...voters, ...votersOutgoing, ...learners].every(({ id }) => id === this.#options.boot.node)
+  }
+
   /** The newest membership that is applied here. */
   get membership(): Membership | undefined {
     return this.#membership

@@ -28,8 +28,10 @@ export interface CheckpointingOptions
   readonly restore: (mark: SnapshotMark, restored: RestoredState) => void
   /** What the checkpoint that was found at the start refers to. */
   readonly references: LiveEntries | undefined
-  /** The other members. */
+  /** Ids of the nodes that this one has addresses of. */
   readonly peers: readonly string[]
+  /** This node is the only member. */
+  readonly isAlone: () => boolean
   readonly mesh: {
     connected(peer: string): boolean
     sendFetchRequest(to: string, request: FetchRequest): boolean
@@ -202,8 +204,11 @@ export class Checkpointing {
 
   /** For an entry that is not held here. */
   #recover(index: LogIndex, done: (isHeld: boolean) => void): void {
-    if (this.#isObsolete(index)) done(false)
-    else this.#repair.want(index, () => done(true))
+    if (this.#isObsolete(index)) return done(false)
+    if (!this.#options.isAlone()) return this.#repair.want(index, () => done(true))
+    // Nobody else ever had it. The queue goes on without it, and the message comes up again at each visibility timeout.
+    this.#repair.want(index)
+    done(false)
   }
 
   /**

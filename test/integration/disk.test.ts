@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Client, type ConnectOptions, connect } from '../../client/index.ts'
@@ -56,10 +56,10 @@ class TestDisk implements Files {
   }
 }
 
-/** Three nodes, each with a disk of its own. */
+/** Nodes, each with a disk of its own. */
 class DiskMesh {
-  readonly ids = ['n1', 'n2', 'n3']
-  readonly disks = new Map(this.ids.map((id) => [id, new TestDisk()]))
+  readonly ids: readonly string[]
+  readonly disks: ReadonlyMap<string, TestDisk>
   /** What the nodes said, warnings and above. */
   readonly said: string[] = []
   readonly #folder = realDiskFolder()
@@ -69,12 +69,14 @@ class DiskMesh {
   readonly #options: Partial<NodeOptions>
 
   private constructor(ports: readonly number[], options: Partial<NodeOptions>) {
+    this.ids = ports.map((_, i) => `n${i + 1}`)
+    this.disks = new Map(this.ids.map((id) => [id, new TestDisk()]))
     this.#cluster = Object.fromEntries(this.ids.map((id, i) => [id, `ws://127.0.0.1:${ports[i]}`]))
     this.#options = options
   }
 
-  static async start(options: Partial<NodeOptions> = {}): Promise<DiskMesh> {
-    const mesh = new DiskMesh(await freePorts(3), options)
+  static async start(options: Partial<NodeOptions> = {}, count = 3): Promise<DiskMesh> {
+    const mesh = new DiskMesh(await freePorts(count), options)
     await Promise.all(mesh.ids.map((id) => mesh.startNode(id)))
     await mesh.ready()
     return mesh
@@ -149,17 +151,18 @@ class DiskMesh {
     return client
   }
 
-  /** Changes one byte of each place in a node's log where this text is. How many there were. */
+  /** Changes one byte of each place in a node's log where this text is, whether or not the node runs. How many there were. */
   damage(id: string, text: string): number {
     const folder = path.join(this.folder(id), 'wal')
     let places = 0
     for (const name of readdirSync(folder)) {
       const bytes = readFileSync(path.join(folder, name))
+      const file = openSync(path.join(folder, name), 'r+')
       for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) {
-        bytes[at]! ^= 1
+        writeSync(file, Uint8Array.of(bytes[at]! ^ 1), 0, 1, at)
         places++
       }
-      writeFileSync(path.join(folder, name), bytes)
+      closeSync(file)
     }
     return places
   }
@@ -224,17 +227,23 @@ describe('a disk that is nearly full', () => {
   })
 })
 
+/** Five messages far below the newest checkpoint, and nothing of them in memory. */
+async function withOldMessages(count: number): Promise<void> {
+  mesh = await DiskMesh.start({ checkpointBytes: MIB, segmentBytes: 2 * MIB, entryCacheBytes: 0 }, count)
+  const client = await mesh.client()
+  await makeQueue(client, 'q')
+  for (let n = 0; n < 5; n++) await client.publish('q', `needle-${n}`)
+  await makeQueue(client, 'bulk')
+  const bulk = () => Promise.all(Array.from({ length: 10 }, () => client.publish('bulk', 'x'.repeat(9_000))))
+  for (let n = 0; n < 30; n++) await bulk()
+  const isPast = async (url: string) => (await statusOf(url)).checkpointIndex > 20
+  await eventually(async () => (await Promise.all(mesh.urls.map(isPast))).every(Boolean))
+}
+
 describe('damage of the log', () => {
   it('below the checkpoint is repaired from the other nodes, and the messages are delivered from there', async () => {
-    mesh = await DiskMesh.start({ checkpointBytes: MIB, segmentBytes: 2 * MIB, entryCacheBytes: 0 })
-    const client = await mesh.client()
-    await makeQueue(client, 'q')
-    for (let n = 0; n < 5; n++) await client.publish('q', `needle-${n}`)
-    await makeQueue(client, 'bulk')
-    for (let n = 0; n < 30; n++)
-      await Promise.all(Array.from({ length: 10 }, () => client.publish('bulk', 'x'.repeat(9_000))))
-    const [damaged] = mesh.ids.filter((id) => id !== 'n1') as [string]
-    await eventually(async () => (await statusOf(mesh.url(damaged))).checkpointIndex > 20)
+    await withOldMessages(3)
+    const damaged = 'n2'
     await mesh.stopNode(damaged)
     expect(mesh.damage(damaged, 'needle-2')).toBeGreaterThan(0)
     expect(mesh.damage(damaged, 'needle-4')).toBeGreaterThan(0)
@@ -246,6 +255,22 @@ describe('damage of the log', () => {
     expect(await metricOf(mesh.url(damaged), 'meshmq_bodies_missing')).toBe(0)
     expect(await statusOf(mesh.url(damaged))).toMatchObject({ doubt: 0, missingBodies: 0 })
     await agreedState(mesh.urls)
+  })
+
+  it('that is met by a delivery is repaired while the delivery waits', async () => {
+    await withOldMessages(3)
+    expect(mesh.damage('n3', 'needle-1')).toBeGreaterThan(0)
+    const there = await mesh.client([mesh.url('n3')])
+    expect(await takeAll(there, 'q', 5)).toEqual(Array.from({ length: 5 }, (_, n) => `needle-${n}`))
+    expect(await metricOf(mesh.url('n3'), 'meshmq_bodies_repaired_total')).toBe(1)
+  })
+
+  it('of the only copy costs that message, and the queue goes on', async () => {
+    await withOldMessages(1)
+    expect(mesh.damage('n1', 'needle-2')).toBeGreaterThan(0)
+    const client = await mesh.client()
+    expect(await takeAll(client, 'q', 4)).toEqual(['needle-0', 'needle-1', 'needle-3', 'needle-4'])
+    expect(await statusOf(mesh.url('n1'))).toMatchObject({ missingBodies: 1 })
   })
 
   it('at its end makes the node doubt: it counts again only after the others have gone on without it', async () => {
