@@ -29,7 +29,8 @@ const stages = [
   { name: 'examples', command: 'npm run examples', budgetSeconds: 60 },
   { name: 'packaging', command: 'node scripts/check-packaging.js', budgetSeconds: 90 },
   { name: 'simulation', command: 'npm run sim -- --seeds 1000 --floors', budgetSeconds: 300 },
-  { name: 'simulation selftest', command: 'npm run sim -- --selftest', budgetSeconds: 240 },
+  { name: 'system simulation', command: 'npm run system -- --seeds 400 --floors', budgetSeconds: 240 },
+  { name: 'simulation selftest', command: 'npm run sim:selftest', budgetSeconds: 480 },
 ]
 
 const results = []

@@ -107,6 +107,8 @@ describe('the report', () => {
     expect(report.missedFloors()).toEqual([
       'elections: 1000 per 1,000 seeds, the floor is 3000',
       'crashes: 0 per 1,000 seeds, the floor is 5000',
+      'checkpoints: 0 per 1,000 seeds, the floor is 1200',
+      'installs: 0 per 1,000 seeds, the floor is 700',
     ])
   })
 })
