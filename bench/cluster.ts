@@ -98,15 +98,18 @@ export class BenchCluster {
     }
   }
 
+  /** Undefined while the node does not answer. */
+  async status(i: number, options = { stateHash: false }): Promise<NodeStatus | undefined> {
+    const where = `/status?stateHash=${Number(options.stateHash)}`
+    const response = await fetch(httpUrl(this.urls[i]!, where)).catch(() => undefined)
+    return response?.ok ? ((await response.json()) as NodeStatus) : undefined
+  }
+
   /** Number of the node that leads. */
   async leader(): Promise<number> {
     const deadline = performance.now() + READY_TIMEOUT_MS
     while (performance.now() < deadline) {
-      for (const url of this.urls) {
-        const response = await fetch(httpUrl(url, '/status?stateHash=0')).catch(() => undefined)
-        const status = response?.ok ? ((await response.json()) as NodeStatus) : undefined
-        if (status?.role === 'leader') return this.urls.indexOf(url)
-      }
+      for (let i = 0; i < NODES; i++) if ((await this.status(i))?.role === 'leader') return i
       await sleep(50)
     }
     throw new Error('no node leads')

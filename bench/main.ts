@@ -10,6 +10,7 @@ import { formatRuns } from './figures.ts'
 import { type BenchOptions, parseBenchOptions, type WorkloadName } from './options.ts'
 import { loadSdk } from './roles/role.ts'
 import { describeMachine, requireRealDisk } from './system.ts'
+import { absenceWorkload } from './workloads/absence.ts'
 import { backlogWorkload } from './workloads/backlog.ts'
 import { consumeWorkload } from './workloads/consume.ts'
 import { failoverWorkload } from './workloads/failover.ts'
@@ -41,6 +42,8 @@ function rowsOf(workload: WorkloadName, { sizes }: BenchOptions): RowRun[] {
       return [failoverWorkload]
     case 'W7':
       return sizes.map((size) => (bench) => backlogWorkload(bench, size))
+    case 'W8':
+      return sizes.map((size) => (bench) => absenceWorkload(bench, size))
   }
 }
 

@@ -1,7 +1,7 @@
 /** The benchmark's command line. */
 import { parseArgs } from 'node:util'
 
-export const workloadNames = ['W1', 'W2', 'W3', 'W4', 'W5', 'W6', 'W7'] as const
+export const workloadNames = ['W1', 'W2', 'W3', 'W4', 'W5', 'W6', 'W7', 'W8'] as const
 export type WorkloadName = (typeof workloadNames)[number]
 
 export interface BenchOptions {
@@ -25,7 +25,7 @@ export interface BenchOptions {
   readonly profile: readonly string[]
   /** W6: how long it publishes on after the kill, seconds. */
   readonly afterSeconds: number
-  /** W7: messages that nobody consumes. */
+  /** W7: messages that nobody consumes. W8: those that a node misses. */
   readonly backlog: number
   readonly jsonFile: string | undefined
 }
@@ -36,7 +36,7 @@ const usage = `npm run bench [-- W1,W2,… [options]]    (default: all of ${work
   --prefetch=2000   of consumers              --on=leader   or follower: where clients connect
   --dir=data/bench  on a real disk            --port=17101  first of three
   --after=12        W6: seconds after the kill
-  --backlog=1000000 W7: messages in the queue that nobody consumes
+  --backlog=1000000 W7: messages that nobody consumes; W8: that a node misses
   --profile=n1,publisher   nodes and roles to run under --cpu-prof (files in DIR/profiles)
   --json=FILE       every run's figures`
 

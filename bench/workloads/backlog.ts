@@ -13,7 +13,7 @@ const HEAD_MESSAGES = 500_000
 const SETTLING_MS = 5_000
 const SAMPLE_MS = 250
 /** Even a slow run ends before that, for each message, milliseconds. */
-const MESSAGE_MS_MAX = 0.1
+export const MESSAGE_MS_MAX = 0.1
 
 export async function backlogWorkload(bench: Bench, size: number): Promise<Row> {
   const runs: Record<string, number>[] = []
