@@ -20,7 +20,9 @@ const READS_MAX = 2
 export interface EntrySource {
   /** From memory. */
   entry(index: number): Entry | undefined
-  /** Entries that are held from `from` on, in order; those that are not held are left out. */
+  /** Entries up to here are committed, and stay what they are. */
+  appliedIndex(): number
+  /** Entries that are held from `from` on, in order, applied or not; those that are not held are left out. */
   readEntries(from: number, bytesMax: number): Promise<Entry[]>
   /**
    * An entry is not held: calls back when it may be read again (true), or tells that no message refers to it any more (false).
@@ -68,9 +70,17 @@ export class Bodies {
       if (this.#reading.size >= READS_MAX) return
       if (this.#reading.has(index) || this.#recovering.has(index)) continue
       this.#reading.add(index)
+      // What is read ahead beyond it may be replaced by another leader's entries, even before the read is over. What was asked for is
+      // committed: this may be in the middle of its application.
+      const last = Math.max(index, this.#source.appliedIndex())
       this.#source
         .readEntries(index, READ_BYTES)
-        .then((entries) => this.#fetched(index, entries))
+        .then((entries) =>
+          this.#fetched(
+            index,
+            entries.filter((entry) => entry.index <= last),
+          ),
+        )
         .catch(this.#onFailure)
     }
   }

@@ -107,6 +107,7 @@ export class Checkpointing {
     })
     this.entries = {
       entry: (index) => driver.entry(index),
+      appliedIndex: () => driver.status().appliedIndex,
       readEntries: (from, bytesMax) => log.readHeld(from, bytesMax),
       recover: (index, done) => this.#recover(index, done),
     }

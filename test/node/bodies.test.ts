@@ -66,11 +66,12 @@ describe('reading messages out of entries', () => {
 
 describe('bodies', () => {
   /** A log on disk whose reads are answered by hand, beside a memory that holds `recent`. */
-  function source(recent: readonly Entry[], stored: readonly Entry[]) {
+  function source(recent: readonly Entry[], stored: readonly Entry[], appliedIndex = 1_000_000) {
     const reads: { from: number; answer: () => void }[] = []
     const recoveries: { index: number; done: (isHeld: boolean) => void }[] = []
     const port: EntrySource = {
       entry: (index) => recent.find((one) => one.index === index),
+      appliedIndex: () => appliedIndex,
       readEntries: (from) =>
         new Promise((resolve) => {
           const answer = () => resolve(stored.filter(({ index }) => index >= from).slice(0, 3))
@@ -99,6 +100,24 @@ describe('bodies', () => {
     reads[0]!.answer()
     expect(await fetched).toBe(true)
     expect([4, 5, 6, 7].map((index) => bodies.get(index)?.index)).toEqual([4, 5, 6, undefined])
+  })
+
+  it('that are read ahead of what is applied are not kept: another leader may replace them', async () => {
+    const { port, reads } = source([], stored, 5)
+    const bodies = new Bodies(port, rejectAll)
+    const fetched = new Promise((resolve) => bodies.fetch(4, resolve))
+    reads[0]!.answer()
+    expect(await fetched).toBe(true)
+    expect([4, 5, 6].map((index) => bodies.get(index)?.index)).toEqual([4, 5, undefined])
+  })
+
+  it('that are asked for while their entry is being applied are kept', async () => {
+    const { port, reads } = source([], stored, 5)
+    const bodies = new Bodies(port, rejectAll)
+    const fetched = new Promise((resolve) => bodies.fetch(6, resolve))
+    reads[0]!.answer()
+    expect(await fetched).toBe(true)
+    expect([6, 7].map((index) => bodies.get(index)?.index)).toEqual([6, undefined])
   })
 
   it('are read by few at a time, and one read serves all who wait for it', async () => {

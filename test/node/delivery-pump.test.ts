@@ -80,6 +80,7 @@ function pumpOf(socket: SlowSocket, inMemory: readonly number[], bytes = 20, gon
   const reads: { from: number; resolve: () => void }[] = []
   const source = {
     entry: (index: number) => (inMemory.includes(index) ? entryAt(index, bytes) : undefined),
+    appliedIndex: () => 0,
     readEntries: (from: number) =>
       new Promise<Entry[]>((resolve) => {
         reads.push({ from, resolve: () => resolve(gone.includes(from) ? [] : [entryAt(from, bytes)]) })

@@ -57,7 +57,12 @@ export function sessionOn(
   handlers: Partial<SessionHandlers> = {},
   { session = 1, node = 'n1', bufferBytesMax = 1_000_000 }: Partial<Attachment> & { bufferBytesMax?: number } = {},
 ): ClientSession {
-  const source = { entry: () => undefined, readEntries: () => Promise.resolve([]), recover: () => {} }
+  const source = {
+    entry: () => undefined,
+    appliedIndex: () => 0,
+    readEntries: () => Promise.resolve([]),
+    recover: () => {},
+  }
   const fail = (error: unknown) => {
     throw error
   }

@@ -110,7 +110,7 @@ class Scene {
       type: 0 as EntryType,
       data: this.world.entries[index - 1]!,
     })
-    const source = { entry, readEntries: () => Promise.resolve([]), recover: () => {} }
+    const source = { entry, appliedIndex: () => 0, readEntries: () => Promise.resolve([]), recover: () => {} }
     this.gateway = new Gateway({
       config,
       clock: this.clock,
