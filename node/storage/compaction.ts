@@ -79,9 +79,9 @@ export class Compaction {
     const { firstIndex, checkpointIndex = firstIndex - 1, live, pinned = [] } = plan
     // Younger segments are not looked at: whatever comes meanwhile lies there.
     const end = this.#log.syncedSegment
-    target.compact(firstIndex, checkpointIndex, [live, ...pinned], end)
+    await target.compact(firstIndex, checkpointIndex, [live, ...pinned], end)
     await this.#removeUnused(end)
-    const uses = this.#use()
+    const uses = await this.#use()
     for (const { sequence, bytes } of this.#log.catalog.before(end)) {
       if (this.#log.isEnding) break
       const use = uses.get(sequence)
@@ -100,15 +100,20 @@ export class Compaction {
     }
   }
 
-  #use(): Map<number, SegmentUse> {
+  async #use(): Promise<Map<number, SegmentUse>> {
+    const logs = [...this.#log.logs]
+    // What an append under way replaces is needed until that one is synced.
+    for (let busy = logs[0]; busy !== undefined; busy = logs.find((log) => log.isVoiding)) {
+      await busy.append({ entries: [] })
+    }
     const use = new Map<number, SegmentUse>()
-    for (const log of this.#log.logs) log.held.addUse(use)
+    for (const log of logs) log.held.addUse(use)
     return use
   }
 
   async #removeUnused(end: number): Promise<void> {
     const { catalog, reader } = this.#log
-    const use = this.#use()
+    const use = await this.#use()
     const old = catalog.before(end)
     const sequences = catalog.removable(new Set(old.flatMap(({ sequence }) => (use.has(sequence) ? [] : sequence))))
     if (sequences.length === 0) return

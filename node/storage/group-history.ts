@@ -118,12 +118,13 @@ export class GroupHistory {
     const chosen = Math.max(0, reaching)
     const unmet = reaching === -1 ? this.#chains[0] : this.#chains[chosen + 1]
     this.#firstUnmet = unmet?.index.firstIndex
-    for (const chain of this.#chains.slice(0, chosen)) this.#keepUpTo(chain, chain.index.lastIndex)
+    const lower = this.#chains.slice(0, chosen)
     this.#chains = [this.#chains[chosen] as Chain]
     const isComplete = unmet === undefined && this.#isEndKnown
     this.#settled = Math.min(this.#settled, this.index.lastIndex)
     if (isComplete) this.#settle(this.#hardState.commit)
     if (this.#chainWith(checkpoint, term) !== undefined) this.#settle(checkpoint)
+    for (const chain of lower) this.#keepUpTo(chain, Math.min(this.#settled, chain.index.lastIndex))
     // Behind damage the commit index may speak of entries that replaced these.
     const commit = Math.min(this.#hardState.commit, isComplete ? this.index.lastIndex : this.#settled)
     this.#hardState = { ...this.#hardState, commit }

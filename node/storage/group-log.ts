@@ -57,6 +57,8 @@ export class GroupLog implements LogStorage, PlacementSink {
   #tailDone = 0
   /** Entries at or below it are committed, and a checkpoint reflects them: other nodes have them too. */
   #checkpoint: LogIndex
+  /** Appends under way that make something void which is on disk. */
+  #voiding = 0
   /** The greatest commit index that is in the log, or on its way there. */
   #settled: LogIndex
 
@@ -200,12 +202,32 @@ export class GroupLog implements LogStorage, PlacementSink {
     }
   }
 
+  /** Were the process to end now, its next start might find records that `held` does not know any more. */
+  get isVoiding(): boolean {
+    return this.#voiding > 0
+  }
+
+  /**
+   * Writes down what a checkpoint tells about the commit index: of a log with gaps, later starts believe only what the log itself says, and
+   * that checkpoint may be replaced by another one.
+   */
+  async tellCommitted(): Promise<void> {
+    const commit = Math.max(this.#settled, this.#checkpoint)
+    if (commit > this.#hardState.commit) await this.append({ hardState: { ...this.#hardState, commit }, entries: [] })
+  }
+
   /**
    * Forgets the log below `firstIndex` (at most up to the end of what is synced), and of all that is held below it what is in none of
    * these sets, unless it lies in segment `keepFrom` or a later one.
    */
-  compact(firstIndex: LogIndex, checkpoint: LogIndex, live: readonly LiveEntries[], keepFrom: number): void {
+  async compact(
+    firstIndex: LogIndex,
+    checkpoint: LogIndex,
+    live: readonly LiveEntries[],
+    keepFrom: number,
+  ): Promise<void> {
     this.#checkpoint = Math.max(this.#checkpoint, checkpoint)
+    await this.tellCommitted()
     const first = Math.min(firstIndex, this.held.index.lastIndex + 1)
     this.held.compact(first, this.#lastIndex, live, keepFrom)
   }
@@ -233,7 +255,15 @@ export class GroupLog implements LogStorage, PlacementSink {
   // ---- appends
 
   #submit(append: Omit<PendingAppend, 'state' | 'resolve' | 'reject'>): Promise<void> {
-    return new Promise((resolve, reject) => this.#shared.submit({ ...append, state: this.#state, resolve, reject }))
+    const isVoiding = append.voidsFrom !== undefined
+    if (isVoiding) this.#voiding++
+    return new Promise((settle, reject) => {
+      const resolve = () => {
+        if (isVoiding) this.#voiding--
+        settle()
+      }
+      this.#shared.submit({ ...append, state: this.#state, resolve, reject })
+    })
   }
 
   #takeHardState(hardState: HardState): void {

@@ -92,8 +92,12 @@ export class LogScan {
     return this.#options.mustExist || this.catalog.size > 0
   }
 
+  get damages(): readonly PlacedDamage[] {
+    return this.#damages
+  }
+
   /** Those that no earlier start has told. */
-  get damages(): PlacedDamage[] {
+  get newDamages(): PlacedDamage[] {
     return this.#damages.filter((damage) => this.#acceptedIn(damage) === undefined)
   }
 

@@ -60,7 +60,8 @@ export async function recoverLog(options: RecoveryOptions): Promise<Recovery> {
   await scan.run()
   const { groups, catalog } = scan
   const isComplete = finishGroups(scan)
-  const accepted = scan.damages.slice(0, damagesMax)
+  // When something is lost, all that may have to do with it is told, whether it was known before or not.
+  const accepted = (isComplete ? scan.newDamages : scan.damages).slice(0, damagesMax)
   const rest = scan.rests[0]
   const membership = newestMembership(groups, options)
   const report: RecoveryReport = {
@@ -81,11 +82,11 @@ function finishGroups(scan: LogScan): boolean {
   for (const history of scan.groups.values()) {
     if (!history.finish()) isComplete = false
     const { group, firstUnmet } = history
-    if (firstUnmet === undefined || scan.damages.length > 0) continue
+    if (firstUnmet === undefined || scan.newDamages.length > 0) continue
     const what = `nothing leads to entry ${firstUnmet} of group ${group.id}: the checkpoint before it is missing or too old`
     scan.addDamage(scan.end.sequence, what)
   }
-  return isComplete && (scan.groups.size > 0 || scan.damages.length === 0)
+  return isComplete && (scan.groups.size > 0 || scan.newDamages.length === 0)
 }
 
 function newestMembership(groups: Map<string, GroupHistory>, { checkpoint }: ScanOptions): Entry | undefined {

@@ -171,8 +171,9 @@ export class Wal implements SharedLog {
     }
     // A log that was ever opened thus has a segment with a header: its absence is damage from now on.
     if (end.segmentBytes === 0 || this.#writer.awaitsFirstBatch) await this.#writeMarker()
+    await Promise.allSettled([...this.#members.values()].map(({ log }) => log.tellCommitted()))
     // The last batch may be one without a successor.
-    else if (accepted === undefined) this.#marker.written()
+    if (end.segmentBytes > 0) this.#marker.written()
   }
 
   /** The log of one group; the same object for every call. */
