@@ -117,7 +117,7 @@ export function replicate(state: RaftState): void {
 
 function replicateTo(state: RaftState, progress: Progress): void {
   const { log, tuning } = state
-  if (progress.nextIndex <= log.baseIndex) {
+  if (progress.nextIndex <= Math.max(log.baseIndex, progress.unreadableIndex)) {
     offerCheckpoint(state, progress)
     return
   }
@@ -154,6 +154,11 @@ export function handleLoaded(state: RaftState, request: LoadRequest, entries: re
   // The peer may have been restarted or heard meanwhile: then the next turn begins where it stands now. Or the log has forgotten
   // these entries, read or not, and with them the term that an append would have to name.
   if (progress.nextIndex !== request.from || !progress.maySend || request.from <= state.log.baseIndex) return
+  // Rot of what a checkpoint reflects is no reason to stop; of what none reflects storage would have said so (trap 22).
+  if (entries.length === 0 && request.from <= state.checkpointIndex) {
+    progress.lack(request.from)
+    return
+  }
   invariant(entries[0]?.index === request.from, () => `storage read ${entries[0]?.index} for ${request.from}`)
   sendAppend(state, progress, entries)
 }

@@ -45,6 +45,8 @@ export class Progress {
   provingIndex: LogIndex = 0
   /** The leader's tick count at which a peer that was removed gets nothing any more; Infinity for members. */
   farewellTick = Number.POSITIVE_INFINITY
+  /** In install mode: an entry that the leader's disk does not give any more, though its log reaches back to it; else 0. */
+  unreadableIndex: LogIndex = 0
   /** In install mode: the leader's tick count at the last offer. */
   #offeredTick = Number.NEGATIVE_INFINITY
   readonly #inflight: { readonly lastIndex: LogIndex; readonly bytes: number }[] = []
@@ -88,6 +90,12 @@ export class Progress {
     if (this.mode !== 'install') this.#enter('install')
   }
 
+  /** The peer needs an entry that the leader could not read: only a checkpoint at or behind it helps. */
+  lack(index: LogIndex): void {
+    this.install()
+    this.unreadableIndex = index
+  }
+
   /** In install mode, whether a checkpoint may be offered now: `pauseTicks` after the last time. If so it counts as done. */
   takeOffer(tick: number, pauseTicks: number): boolean {
     if (tick - this.#offeredTick < pauseTicks) return false
@@ -102,7 +110,7 @@ export class Progress {
     this.nextIndex = Math.max(this.nextIndex, this.matchIndex + 1)
     // An old answer, which tells less than is known or than is needed, ends neither a probe nor an install.
     if (this.mode === 'replicate') this.#free(index)
-    else if (index >= (this.mode === 'probe' ? this.matchIndex : baseIndex)) this.#enter('replicate')
+    else if (index >= (this.mode === 'probe' ? this.matchIndex : this.#neededIndex(baseIndex))) this.#enter('replicate')
     return news
   }
 
@@ -113,7 +121,7 @@ export class Progress {
   refused(refusedIndex: LogIndex, proposedNext: LogIndex, baseIndex: LogIndex): boolean {
     if (refusedIndex <= this.matchIndex) return false
     if (this.mode === 'install') {
-      if (proposedNext <= baseIndex) return false
+      if (proposedNext <= this.#neededIndex(baseIndex)) return false
       this.#enter('probe')
       this.nextIndex = Math.max(this.nextIndex, proposedNext)
       return true
@@ -147,8 +155,14 @@ export class Progress {
     this.nextIndex = provingIndex
   }
 
+  /** What the peer must hold before entries can follow. */
+  #neededIndex(baseIndex: LogIndex): LogIndex {
+    return Math.max(baseIndex, this.unreadableIndex)
+  }
+
   #enter(mode: PeerMode): void {
     this.mode = mode
+    this.unreadableIndex = 0
     this.probeSent = false
     this.nextIndex = this.matchIndex + 1
     this.#offeredTick = Number.NEGATIVE_INFINITY

@@ -116,6 +116,35 @@ describe('a leader whose log has forgotten what a peer needs', () => {
     expect(leader.status.peers[0]).toMatchObject({ mode: 'replicate', matchIndex: 5 })
   })
 
+  test('offers its checkpoint instead of an entry that its disk does not give any more', () => {
+    const leader = forgetful({ terms: [1, 1, 1, 1, 1, 1], base: 0 })
+    leader.accepts('n3', 7)
+    leader.accepts('n2', 2)
+    const [load] = leader.readies.flatMap((ready) => ready.loads)
+    expect(load).toMatchObject({ from: 3 })
+    leader.core.checkpointed(leader.core.mark(6))
+    leader.take()
+    leader.core.loaded(load!, [])
+    leader.carryOut()
+    expect(ofType(leader.take(), 'installRequest')).toMatchObject([{ index: 6 }])
+    // An answer to an append of before: the rotten entry is still needed.
+    leader.accepts('n2', 2)
+    expect(leader.status.peers[0]).toMatchObject({ id: 'n2', mode: 'install' })
+    leader.core.peerUp('n2')
+    leader.carryOut()
+    expect(ofType(leader.take(), 'installRequest')).toHaveLength(1)
+    leader.accepts('n2', 6)
+    expect(leader.status.peers[0]).toMatchObject({ mode: 'replicate', matchIndex: 6 })
+  })
+
+  test('stops when an entry is gone that no checkpoint reflects', () => {
+    const leader = forgetful({ terms: [1, 1, 1, 1, 1, 1], base: 0, checkpoint: 0 })
+    leader.accepts('n3', 7)
+    leader.accepts('n2', 2)
+    const [load] = leader.readies.flatMap((ready) => ready.loads)
+    expect(() => leader.core.loaded(load!, [])).toThrow(/storage read undefined for 3/)
+  })
+
   test('is not misled by an old answer that tells less than is needed, nor by an old refusal', () => {
     const leader = forgetful()
     leader.hears('n2', refusal(0))
