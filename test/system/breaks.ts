@@ -24,17 +24,6 @@ const router: readonly PlantedBreak[] = [
     '    frames.sequenced.push({ frame, last })\n',
     '',
   ]),
-  planted(
-    'answer a gap by nothing, and look for no stall',
-    'frames are sent again on a gap rejection',
-    ['node/router.ts', 'frames.resentFrom = effect.expected\n        return this.#resend(frames)', 'return'],
-    ['node/router.ts', 'session.sequencedStall.isDue(sequenced[0]?.frame)', 'session.sequencedStall.isDue(undefined)'],
-  ),
-  planted('forget settles when the leader changes', 'settles are kept until they are seen applied', [
-    'node/router.ts',
-    '      session.settlesStall.reset()\n',
-    '      session.settles.clear()\n',
-  ]),
   planted('forget node commands when the leader changes', 'node commands are held until they take effect', [
     'node/router.ts',
     '    for (const { frame, stall } of this.#commands.values()) {\n      stall.reset()\n',
@@ -126,6 +115,34 @@ const machine: readonly PlantedBreak[] = [
   ]),
 ]
 
+const storage: readonly PlantedBreak[] = [
+  planted('keep bodies that were read ahead of what is applied', 'what is not committed may be replaced (§5.3)', [
+    'node/bodies.ts',
+    'entries.filter((entry) => entry.index <= last)',
+    'entries.filter((entry) => entry.index <= last + 1_000)',
+  ]),
+  planted('restore no outcomes from a checkpoint', 'a repeat gets its old outcome (trap 35)', [
+    'node/queue/restore.ts',
+    '      addNew(session.outcomes, outcome.sequence, outcome)\n',
+    '',
+  ]),
+  planted('restore sessions that have published nothing', 'a checkpoint holds how far each session came (trap 35)', [
+    'node/queue/restore.ts',
+    '    session.lastSequence = lastSequence\n',
+    '    session.lastSequence = Math.min(0, lastSequence)\n',
+  ]),
+  planted('compact without regard to what queues refer to', 'live bodies outlive the log (trap 43)', [
+    'node/checkpointing/checkpointer.ts',
+    'const live = this.#references\n',
+    'const live = { has: () => false, size: 0, *[Symbol.iterator]() {}, ...(this.#references === undefined ? {} : {}) }\n',
+  ]),
+  planted('jump to a later state and tell nobody', 'after an install the sessions here hear where they stand', [
+    'node/group.ts',
+    '    onRestored(effects)\n',
+    '',
+  ]),
+]
+
 const members: readonly PlantedBreak[] = [
   planted(
     'take an emptied directory for the one that it was',
@@ -148,4 +165,4 @@ const members: readonly PlantedBreak[] = [
   ]),
 ]
 
-export const breaks: readonly PlantedBreak[] = [...router, ...sessions, ...sdk, ...machine, ...members]
+export const breaks: readonly PlantedBreak[] = [...router, ...sessions, ...sdk, ...machine, ...storage, ...members]

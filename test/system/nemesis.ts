@@ -4,7 +4,10 @@
  *
  * Never: damages what the cluster does not promise to survive.
  */
+import type { NodeCore } from '../../node/core.ts'
+import type { MembershipOperation } from '../../node/membership-operations.ts'
 import type { Member, RaftStatus } from '../../raft/index.ts'
+import { MeshError } from '../../wire/errors.ts'
 import type { Scheduler } from '../sim/scheduler.ts'
 import type { Trace } from '../sim/trace.ts'
 import type { Random } from '../support/random.ts'
@@ -24,11 +27,16 @@ export interface NemesisCounts {
   wipes: number
   damages: number
   fullDisks: number
+  removals: number
+  transfers: number
   clientCrashes: number
   clientPauses: number
 }
 
 const stormWeather: Weather = { delayMs: [5, 80], spikeChance: 0.1, spikeMs: 800 }
+
+/** Between two calls of an operator, milliseconds. */
+const operatorPauseMs = 500
 
 /** Undoes a fault. */
 type Undo = () => void
@@ -57,6 +65,8 @@ export class Nemesis {
     wipes: 0,
     damages: 0,
     fullDisks: 0,
+    removals: 0,
+    transfers: 0,
     clientCrashes: 0,
     clientPauses: 0,
   }
@@ -96,6 +106,8 @@ export class Nemesis {
       damageOne: () => this.#damage(this.#anyNode()),
       rotLive: () => this.#rot(this.#anyNode()),
       fillDisk: () => this.#fillDisk(),
+      removeOne: () => this.#remove(this.#anyNode()),
+      transfer: () => this.#transfer(),
       crashClient: () => {
         this.counts.clientCrashes++
         workload.crashOne(random.between(10, 2_000))
@@ -379,11 +391,62 @@ export class Nemesis {
     node.disk.rotLive()
   }
 
+  // ---- operators
+
+  /** Takes a member out of the cluster; the returned function brings it back. */
+  #remove(node: SimulatedNode): Undo | undefined {
+    const { nodes, trace } = this.#realm
+    const leader = this.#leader()
+    if (nodes.length < 3 || leader === undefined || !nodes.every((each) => this.#isWhole(each))) return undefined
+    this.counts.removals++
+    trace.note('remove', node.id)
+    this.#operate(leader, { what: 'remove', id: node.id, timeoutMs: 2_000 }, () => {})
+    return () => this.#bringBack(node)
+  }
+
+  /** Asks whoever leads until the node is a voter. */
+  #bringBack(node: SimulatedNode): void {
+    const { scheduler } = this.#realm
+    const leader = this.#leader()
+    const { membership } = leader?.group.driver.status() ?? {}
+    const isBack = membership?.votersOutgoing.length === 0 && node.isAmong(membership.voters)
+    if (isBack) return
+    const again = () => void scheduler.after(operatorPauseMs, () => this.#bringBack(node))
+    if (leader === undefined) again()
+    else this.#operate(leader, { what: 'add', id: node.id, promote: true, timeoutMs: 2_000 }, again)
+  }
+
+  #transfer(): undefined {
+    const leader = this.#leader()
+    if (leader === undefined) return
+    this.counts.transfers++
+    this.#realm.trace.note('transfer', '')
+    this.#operate(leader, { what: 'transfer', to: undefined, timeoutMs: 2_000 }, () => {})
+  }
+
+  /** What the operator is told is not believed; a node that dies meanwhile tells nothing. */
+  #operate(leader: NodeCore, operation: MembershipOperation, done: () => void): void {
+    let isOver = false
+    const once = () => {
+      if (!isOver) done()
+      isOver = true
+    }
+    this.#realm.scheduler.after(2 * operation.timeoutMs, once)
+    leader.operations.run(operation).then(once, (error: unknown) => {
+      if (!(error instanceof MeshError)) this.#realm.onFailure(error)
+      once()
+    })
+  }
+
+  #leader(): NodeCore | undefined {
+    return this.#realm.nodes.find((node) => node.core?.group.role.established === true && !node.isPaused)?.core
+  }
+
   // ---- what the cluster can bear
 
   /** How many members may be missing. */
   get #bearable(): number {
-    return Math.floor((this.#realm.nodes.length - 1) / 2)
+    return Math.floor((this.#voters().length - 1) / 2)
   }
 
   get #isFounded(): boolean {
@@ -399,11 +462,9 @@ export class Nemesis {
   /**
    * A crash may tear the log's end, and a node in doubt votes only if all voters answer; one whose directory was emptied never
    * will. So while there is one of those, the others go down only as far as a majority remains that needs nobody's word.
-   * A cluster that is not founded yet waits for everybody's, and for the operator where one is in doubt.
    */
   #mayCrash(node: SimulatedNode): boolean {
     const { nodes } = this.#realm
-    if (!this.#isFounded) return false
     if (nodes.every((other) => !other.isReplaced(this.#voters()))) return true
     const others = nodes.filter((other) => other !== node && !this.#isWhole(other))
     return others.length < this.#bearable
@@ -413,7 +474,7 @@ export class Nemesis {
   #isWhole(node: SimulatedNode): boolean {
     const status = node.core?.group.driver.status()
     const { isFailing, isRotten } = node.disk
-    return status?.doubt === 0 && !isFailing && !isRotten && !node.isReplaced(this.#voters())
+    return status?.doubt === 0 && !isFailing && !isRotten && node.isAmong(this.#voters())
   }
 
   /** Voters by the word of whoever has applied most. */

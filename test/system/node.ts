@@ -74,6 +74,7 @@ export class SimulatedNode {
   /** The wall clock is wrong by this, milliseconds, and was so by up to that. */
   #wallOffsetMs = 0
   #wallOffsetMsMax = 0
+  #isClockToBeSet = false
   #wipes = 0
   #lives = 0
   #work: StorageWork = { checkpoints: 0, installs: 0, repairs: 0 }
@@ -122,6 +123,8 @@ export class SimulatedNode {
       turns: 0,
     }
     this.#life = life
+    if (this.#isClockToBeSet) this.#wallOffsetMs = this.#wallOffsetMsMax
+    this.#isClockToBeSet = false
     trace.note('start', this.id, life.number)
     this.#open(life).catch((error: unknown) => this.#fail(life, error))
   }
@@ -154,9 +157,9 @@ export class SimulatedNode {
     this.#world.trace.note('jump', this.id, ms)
   }
 
-  /** Whoever has lost the counter of its boots must not have lost the time as well: the wall clock is put right. */
+  /** Whoever has lost the counter of its boots must not have lost the time as well: its next life finds the wall clock put right. */
   setClock(): void {
-    this.#wallOffsetMs = this.#wallOffsetMsMax
+    this.#isClockToBeSet = true
   }
 
   /** Empties the data directory of a dead node. */
@@ -168,10 +171,15 @@ export class SimulatedNode {
     this.#world.trace.note('wipe', this.id)
   }
 
-  /** Its directory was emptied, and it is not among the voters as who it is now. */
-  isReplaced(voters: readonly Member[]): boolean {
+  /** Whether it is one of them, as who it is now. False while its storage is not open. */
+  isAmong(voters: readonly Member[]): boolean {
     const incarnation = this.#life?.storage?.identity.incarnation
-    return this.#wipes > 0 && !voters.some((voter) => voter.id === this.id && voter.incarnation === incarnation)
+    return voters.some((voter) => voter.id === this.id && voter.incarnation === incarnation)
+  }
+
+  /** Its directory was emptied, and nobody has made the new one a voter yet. */
+  isReplaced(voters: readonly Member[]): boolean {
+    return this.#wipes > 0 && !this.isAmong(voters)
   }
 
   pause(): void {

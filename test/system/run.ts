@@ -239,7 +239,7 @@ class Run {
     const { membership } = leader?.group.driver.status() ?? {}
     if (membership === undefined || membership.votersOutgoing.length > 0) return false
     return this.#nodes.every((node) => {
-      return node.core?.group.driver.status().doubt === 0 && !node.isReplaced(membership.voters)
+      return node.core?.group.driver.status().doubt === 0 && node.isAmong(membership.voters)
     })
   }
 

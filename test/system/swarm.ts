@@ -33,6 +33,8 @@ export const faultKinds = [
   'damageOne',
   'rotLive',
   'fillDisk',
+  'removeOne',
+  'transfer',
   'crashClient',
   'pauseClient',
 ] as const
