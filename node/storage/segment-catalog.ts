@@ -3,8 +3,8 @@
  *
  * A segment may hold records that make records of older segments void: entries that replaced others, a restart of the log, damage
  * behind which something was given up. It *guards* them: were it removed first, the next start would take what it had made void for
- * good. So such a segment goes only when none is left before it. Nor may segments go first that stand between a damage and what
- * later told of it: they may be what proves that records before the damage still count.
+ * good. So such a segment goes only when none is left before it. Of a log with damage, no segment may go before an older one up to
+ * where a start has told of the damage: any of them may be what proves that records before the damage still count.
  *
  * Never: I/O.
  */
@@ -46,7 +46,7 @@ export class SegmentCatalog {
   distrust(sequence: number, until: number): void {
     this.#suspectUpTo = Math.max(this.#suspectUpTo, sequence)
     for (const segment of this.#segments.values()) {
-      if (segment.sequence >= sequence && segment.sequence <= until) segment.guards = true
+      if (segment.sequence <= until) segment.guards = true
     }
   }
 

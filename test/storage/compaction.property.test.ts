@@ -6,6 +6,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { RaftLike } from './support/raft-like.ts'
 
+const runs = 300
+
 const size = fc.oneof(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 0, max: 2_500 }))
 const sizes = fc.array(size, { minLength: 1, maxLength: 6 })
 /** Every how many entries one is referred to. */
@@ -27,7 +29,10 @@ const use = fc.oneof(
   },
   {
     weight: 5,
-    arbitrary: fc.record({ type: fc.constant('pass' as const), ms: fc.integer({ min: 0, max: 60 }).map((tenths) => tenths / 10) }),
+    arbitrary: fc.record({
+      type: fc.constant('pass' as const),
+      ms: fc.integer({ min: 0, max: 60 }).map((tenths) => tenths / 10),
+    }),
   },
   { weight: 1, arbitrary: fc.constant({ type: 'pass' as const, ms: 400 }) },
   {
@@ -113,13 +118,13 @@ const lives = (damaged: boolean) =>
 
 test('a log that is compacted and crashes keeps all that is needed, and never speaks of damage', async () => {
   const property = fc.asyncProperty(fc.nat(), lives(false), (seed, all) => play(seed, all as never))
-  await fc.assert(property, { numRuns: Number(process.env.RUNS ?? 150), endOnFailure: process.env.QUICK !== undefined })
+  await fc.assert(property, { numRuns: runs })
   expect(seen).toMatchObject({ damages: 0, repaired: 0 })
   for (const what of ['removed', 'rewritten', 'installs', 'torn']) expect(seen[what], what).toBeGreaterThan(0)
 }, 300_000)
 
 test('a log that rots or loses files tells so, holds nothing that is wrong, and is whole again once it was mended', async () => {
   const property = fc.asyncProperty(fc.nat(), lives(true), (seed, all) => play(seed, all as never))
-  await fc.assert(property, { numRuns: Number(process.env.RUNS ?? 250), endOnFailure: process.env.QUICK !== undefined })
+  await fc.assert(property, { numRuns: runs })
   for (const what of ['damages', 'forgets', 'repaired', 'misfits']) expect(seen[what], what).toBeGreaterThan(0)
 }, 300_000)

