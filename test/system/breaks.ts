@@ -160,7 +160,7 @@ const members: readonly PlantedBreak[] = [
   ]),
   planted('leave a new directory a learner for ever', 'a caught-up learner takes the place of the voter that it was', [
     'node/membership-keeper.ts',
-    "      if (replaces && this.#options.incarnation(id) === incarnation) return { type: 'promote', id }\n",
+    "      if (replaces && this.#peer(id)?.incarnation === incarnation) return { type: 'promote', id }\n",
     '',
   ]),
 ]

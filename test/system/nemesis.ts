@@ -400,17 +400,30 @@ export class Nemesis {
     if (nodes.length < 3 || leader === undefined || !nodes.every((each) => this.#isWhole(each))) return undefined
     this.counts.removals++
     trace.note('remove', node.id)
-    this.#operate(leader, { what: 'remove', id: node.id, timeoutMs: 2_000 }, () => {})
-    return () => this.#bringBack(node)
+    let isTried = false
+    let isWanted = false
+    const next = () => {
+      if (isTried && isWanted) this.#bringBack(node)
+    }
+    this.#operate(leader, { what: 'remove', id: node.id, timeoutMs: 2_000 }, () => {
+      isTried = true
+      next()
+    })
+    return () => {
+      isWanted = true
+      next()
+    }
   }
 
   /** Asks whoever leads until the node is a voter. */
   #bringBack(node: SimulatedNode): void {
     const { scheduler } = this.#realm
     const leader = this.#leader()
-    const { membership } = leader?.group.driver.status() ?? {}
-    const isBack = membership?.votersOutgoing.length === 0 && node.isAmong(membership.voters)
-    if (isBack) return
+    const status = leader?.group.driver.status()
+    const { voters, votersOutgoing } = status?.membership ?? { voters: [], votersOutgoing: [] }
+    // A removal that nobody has heard the end of may still be on its way through the log.
+    const isCertain = status?.commitIndex === status?.lastIndex && votersOutgoing.length === 0
+    if (isCertain && node.isAmong(voters)) return
     const again = () => void scheduler.after(operatorPauseMs, () => this.#bringBack(node))
     if (leader === undefined) again()
     else this.#operate(leader, { what: 'add', id: node.id, promote: true, timeoutMs: 2_000 }, again)

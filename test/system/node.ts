@@ -9,6 +9,7 @@ import { readCheckpoint } from '../../node/checkpointing/read-checkpoint.ts'
 import { type NodeConfig, parseNodeOptions } from '../../node/config.ts'
 import { GROUP, NodeCore } from '../../node/core.ts'
 import type { Logger } from '../../node/logger.ts'
+import { selfOf } from '../../node/peers/handshake.ts'
 import { Mesh } from '../../node/peers/mesh.ts'
 import type { MeshHandlers, MeshPort } from '../../node/peers/mesh-port.ts'
 import { DamagedLogError, StorageFailedError } from '../../node/storage/errors.ts'
@@ -303,12 +304,11 @@ export class SimulatedNode {
   #makeMesh(life: Life, storage: NodeStorage, handlers: MeshHandlers, random: () => number): Mesh {
     const { network } = this.#world
     const { id, cluster, clusterName, secret, logger, peerBufferBytesMax, handshakeTimeoutMs } = this.#config
-    const { bootId, identity } = storage
     const peers = Object.keys(cluster).filter((peer) => peer !== id)
     const options = {
       cluster: clusterName,
       secret,
-      self: { node: id, bootId, incarnation: identity.incarnation },
+      self: selfOf(storage.identity),
       group: GROUP,
       clock: life.host.clock,
       random,
