@@ -65,7 +65,9 @@ export class LogView {
     const { hardState, firstIndex, baseTerm, lastIndex, termRuns } = recovered
     if (lastIndex !== this.lastIndex || this.termAt(firstIndex - 1) !== baseTerm) return false
     const { term, vote, commit } = this.hardState
-    if (hardState.term !== term || hardState.vote !== vote || hardState.commit !== commit) return false
+    if (hardState.term !== term || hardState.vote !== vote) return false
+    // The log writes down what a checkpoint tells of the commit index, too; whether that is true, the oracle asks elsewhere.
+    if (hardState.commit < Math.min(commit, lastIndex) || hardState.commit > lastIndex) return false
     return termRuns.every((run, at) => {
       const end = (termRuns[at + 1]?.firstIndex ?? lastIndex + 1) - 1
       return this.terms[run.firstIndex - 1] === run.term && this.terms[end - 1] === run.term
