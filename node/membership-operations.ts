@@ -8,6 +8,8 @@
  */
 import type { ChangeRefusal, Clock, Membership, MembershipChange, RaftStatus } from '../raft/index.ts'
 import { MeshError } from '../wire/errors.ts'
+import { successorOf } from './membership-keeper.ts'
+import type { PeerIdentity } from './peers/handshake.ts'
 
 /** Between two looks at how a change goes, milliseconds. */
 const LOOK_MS = 20
@@ -43,8 +45,8 @@ export interface MembershipOperationsOptions {
   }
   /** The newest membership that is applied here. */
   readonly applied: () => Membership | undefined
-  /** Of the directory behind the open link to that node. */
-  readonly incarnation: (id: string) => string | undefined
+  /** Who is at the other end of the open link to that node. */
+  readonly peer: (id: string) => PeerIdentity | undefined
 }
 
 export class MembershipOperations {
@@ -87,21 +89,28 @@ export class MembershipOperations {
   }
 
   async #add(id: string, promote: boolean, deadlineMs: number): Promise<void> {
-    const { configured, incarnation, own } = this.#options
+    const { applied, configured, own, peer } = this.#options
     if (!configured.includes(id)) {
       throw new MeshError(
         'NotFound',
         `the leader ${own} has no address of '${id}': add it to the --cluster of every node`,
       )
     }
-    const directory = incarnation(id)
+    const directory = peer(id)
     if (directory === undefined) {
       throw new MeshError(
         'Precondition',
         `the leader ${own} has no link to '${id}': does it run, with the same secret?`,
       )
     }
-    const change = { type: 'addLearner', member: { id, incarnation: directory } } as const
+    const membership = applied()
+    if (membership !== undefined && successorOf(directory, membership) !== undefined) {
+      throw new MeshError(
+        'Precondition',
+        `the directory that '${id}' runs on was replaced by another one: remove '${id}' first, or empty the directory`,
+      )
+    }
+    const change = { type: 'addLearner', member: { id, incarnation: directory.incarnation } } as const
     // Whoever asks for a voter may find that the first half is done, by an earlier call that ran out of time.
     if (promote && isDone(change, this.#options.applied())) return
     await this.#change(change, deadlineMs)
@@ -180,6 +189,8 @@ function refusal(why: ChangeRefusal, id: string): MeshError {
       return new MeshError('Precondition', `'${id}' is that already`)
     case 'lastVoter':
       return new MeshError('Precondition', `'${id}' is the only voter: nobody would be left to decide`)
+    case 'quorumAtRisk':
+      return new MeshError('Precondition', `without '${id}' too few voters would be up to date to commit anything`)
     default:
       return new MeshError('NoQuorum', 'this node has ceased to lead', notApplied)
   }

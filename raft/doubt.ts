@@ -5,7 +5,8 @@
  * Elections. Its vote, also for itself, counts only in an election in which every voter grants; the grants bind all of them to
  * the new term. Whatever was committed before is then held by a voter that forgot nothing (each quorum is taken to have one:
  * it granted after it confirmed, so the winner's log has the entry, §5.4.3), and nobody leads or stands in that term or a
- * later one, since it would have refused. That has to be the vote, not the pre-vote: an answer that does not bind may be
+ * later one, since it would have refused. (What it sent itself in a reign that it forgot may still be under way, so it must not win
+that term again: whoever voted for it then refuses the pre-vote for it.) That has to be the vote, not the pre-vote: an answer that does not bind may be
  * overtaken by an append or a candidacy.
  *
  * Commits, leases, reads. Its answers do not count for a leader, until it holds an entry that was appended after the leader had

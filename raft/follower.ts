@@ -5,7 +5,8 @@
  * Never: campaigns (candidate.ts), counts anything.
  */
 import { invariant } from './invariant.ts'
-import type { Member } from './membership.ts'
+import type { RaftLog } from './log.ts'
+import { isSameMember, type Member } from './membership.ts'
 import type { AppendRequest, Heartbeat, Message, ReadRequest, ReadResponse, VoteRequest } from './message.ts'
 import type { RaftState } from './state.ts'
 import type { LogIndex, NodeId } from './types.ts'
@@ -18,9 +19,8 @@ export function senderOf(message: Message): Member {
 /** An append of the current term's leader (§5.3). The answer waits for the sync of what it confirms. */
 export function handleAppend(state: RaftState, message: AppendRequest): void {
   const { log } = state
-  const { prevIndex, prevTerm, entries } = message
-  // Before the base everything was committed, so the leader's log says the same; no term is needed to tell (trap 29).
-  if (prevIndex >= log.baseIndex && log.termAt(prevIndex) !== prevTerm) {
+  const { prevIndex, entries } = message
+  if (!isJoining(log, message)) {
     refuseAppend(state, message)
     return
   }
@@ -29,6 +29,16 @@ export function handleAppend(state: RaftState, message: AppendRequest): void {
   // Beyond `last` the logs may differ still (figure 2, AppendEntries rule 5).
   log.commitTo(Math.min(message.commit, last))
   tellHeld(state, senderOf(message), last)
+}
+
+/**
+ * Whether the entries follow what is held. Before the base everything was committed, so the leader's log says the same, and no term is
+ * needed to tell (trap 29); a leader that says otherwise of the base itself was elected before that.
+ */
+function isJoining(log: RaftLog, { prevIndex, prevTerm, entries }: AppendRequest): boolean {
+  if (prevIndex >= log.baseIndex) return log.termAt(prevIndex) === prevTerm
+  const base = entries[log.baseIndex - prevIndex - 1]
+  return base === undefined || base.term === log.termAt(log.baseIndex)
 }
 
 /** Tells a leader that this log equals its own up to `index`. It leaves when all that is here now is synced. */
@@ -86,7 +96,7 @@ export function askLeader(state: RaftState, requestId: number): void {
 /** A request for a vote or a pre-vote, not stale, of a term that was taken over already if it binds (§5.2, §5.4.1). */
 export function handleVoteRequest(state: RaftState, message: VoteRequest): void {
   const granted = mayGrant(state, message)
-  if (granted && !message.pre) state.grantVote(message.from)
+  if (granted && !message.pre) state.grantVote(senderOf(message))
   const letter = { type: 'voteResponse', pre: message.pre, granted, doubt: state.doubt } as const
   // A granted pre-vote speaks of the term that the candidate would have; all else tells this node's own.
   state.send(senderOf(message), letter, granted ? message.term : state.term)
@@ -94,18 +104,20 @@ export function handleVoteRequest(state: RaftState, message: VoteRequest): void 
 
 function mayGrant(state: RaftState, message: VoteRequest): boolean {
   if (message.bootstrap !== undefined && !isSameBeginning(state, message.bootstrap)) return false
+  // Who asks for a vote that it was given has forgotten that, perhaps with a reign: what it sent in that may still be under way.
+  if (message.pre && message.term === state.term && state.vote === message.from) return false
   const binds = !message.pre || message.term === state.term
   if (binds && !isVoteFree(state, message)) return false
   return state.log.isUpToDate(message.lastIndex, message.lastTerm)
 }
 
 /**
- * A repeated request gets the same vote again, but not in a cluster's first election: no membership tells there whether
- * the same id still means the same incarnation, and two of them must not lead in one term (trap 19).
+ * A repeated request gets the same vote again, if it comes from the very incarnation that was voted for (trap 19): of a vote that was
+ * given in a former life of this process only the id is known, so that one is not given again.
  */
 function isVoteFree(state: RaftState, message: VoteRequest): boolean {
   if (state.vote === '') return state.leader === undefined
-  return state.vote === message.from && message.bootstrap === undefined
+  return state.votedFor !== undefined && isSameMember(state.votedFor, senderOf(message))
 }
 
 /** The first election of a cluster joins only empty logs, of directories that knew no cluster, under one and the same list of members. */
@@ -121,14 +133,10 @@ export function answerStale(state: RaftState, message: Message): void {
   if (message.type === 'voteRequest') {
     state.send(senderOf(message), { type: 'voteResponse', pre: message.pre, granted: false, doubt })
   } else if (message.type === 'appendRequest' || message.type === 'heartbeat' || message.type === 'installRequest') {
-    const index: LogIndex = message.type === 'appendRequest' ? message.prevIndex : 0
-    state.send(senderOf(message), {
-      type: 'appendResponse',
-      success: false,
-      index,
-      hintIndex: 0,
-      hintTerm: 0,
-      doubt,
-    })
+    const isAppend = message.type === 'appendRequest'
+    const index: LogIndex = isAppend ? message.prevIndex : 0
+    const hintIndex = isAppend ? state.log.lastIndexWithTermAtMost(message.prevIndex, message.prevTerm) : 0
+    const hintTerm = state.log.termAt(hintIndex) ?? 0
+    state.send(senderOf(message), { type: 'appendResponse', success: false, index, hintIndex, hintTerm, doubt })
   }
 }

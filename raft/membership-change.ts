@@ -30,8 +30,9 @@ export type MembershipChange =
   | { readonly type: 'remove'; readonly id: NodeId }
 
 /**
- * notLeader: ask another node. changePending: another change, or this leader's first entry, is not committed yet.
+ * notLeader: ask another node. changePending: another change, or this leader's first entry, is not committed yet, or a hand-over is under way.
  * notCaughtUp: the learner lacks too much of the log, is silent, or in doubt. lastVoter: nobody would be left to decide.
+ * quorumAtRisk: too few of the voters that would be left are here and up to date, so that nothing could be committed any more.
  */
 export type ChangeRefusal =
   | 'notLeader'
@@ -40,6 +41,7 @@ export type ChangeRefusal =
   | 'unknownMember'
   | 'alreadyMember'
   | 'lastVoter'
+  | 'quorumAtRisk'
 
 /** A learner may lack this many committed entries and still become a voter: it has them before it could be missed. */
 const PROMOTION_LAG_ENTRIES_MAX = 100
@@ -54,11 +56,14 @@ const FAREWELLS_MAX = 16
 
 /** Begins a change. Returns the index of its first entry: the change holds once that is committed, a joint one is then ended. */
 export function changeMembership(state: RaftState, change: MembershipChange): LogIndex | ChangeRefusal {
-  if (state.role !== 'leader' || state.transfer !== undefined) return 'notLeader'
+  if (state.role !== 'leader') return 'notLeader'
+  if (state.transfer !== undefined) return 'changePending'
   const current = membershipOf(state)
   if (!isSettled(state) || current.votersOutgoing.length > 0) return 'changePending'
   const next = nextMembership(state, current, change)
-  return typeof next === 'string' ? next : appendMembership(state, next)
+  if (typeof next === 'string') return next
+  if (next.votersOutgoing.length > 0 && !isViable(state, next.voters)) return 'quorumAtRisk'
+  return appendMembership(state, next)
 }
 
 function nextMembership(state: RaftState, current: Membership, change: MembershipChange): Membership | ChangeRefusal {
@@ -90,11 +95,24 @@ function withPromoted(state: RaftState, current: Membership, id: NodeId): Member
 }
 
 /** A voter that lags could stall every commit that needs it, so it catches up before it counts (dissertation §4.2.1). */
-function isCaughtUp(state: RaftState, learner: Member): boolean {
-  const progress = state.progressOf(learner)
-  if (progress === undefined || !progress.counts || progress.mode !== 'replicate') return false
-  const isHeard = state.ticks - progress.heardTick <= state.tuning.electionTicks
-  return isHeard && progress.matchIndex >= state.log.commitIndex - PROMOTION_LAG_ENTRIES_MAX
+function isCaughtUp(state: RaftState, member: Member): boolean {
+  const progress = state.progressOf(member)
+  if (progress === undefined || !isFollowing(state, progress)) return false
+  return progress.matchIndex >= state.log.commitIndex - PROMOTION_LAG_ENTRIES_MAX
+}
+
+/** Whether a majority of these could commit what comes next. A change that they cannot commit could not be taken back either. */
+function isViable(state: RaftState, voters: readonly Member[]): boolean {
+  const following = voters.filter((voter) => {
+    const progress = state.progressOf(voter)
+    return state.isSelf(voter) || (progress !== undefined && isFollowing(state, progress))
+  })
+  return 2 * following.length > voters.length
+}
+
+/** Heard of lately, its log known to follow, its memory beyond doubt. */
+export function isFollowing(state: RaftState, { counts, mode, heardTick }: Progress): boolean {
+  return counts && mode === 'replicate' && state.ticks - heardTick <= state.tuning.electionTicks
 }
 
 function without(current: Membership, id: NodeId): Membership | ChangeRefusal {

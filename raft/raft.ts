@@ -70,6 +70,8 @@ export class Raft {
   #isFromImpostor(message: Message): boolean {
     if (message.type === 'appendRequest' || message.type === 'heartbeat' || message.type === 'installRequest')
       return false
+    // Votes are judged by logs and terms, whoever asks: this node may not know the newest members (dissertation §4.2.2).
+    if (message.type === 'voteRequest' && message.bootstrap === undefined) return false
     const { membership } = this.#state
     return membership !== undefined && isImpostor(membership, follower.senderOf(message))
   }

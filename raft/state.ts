@@ -55,6 +55,8 @@ export class RaftState {
   #term: Term
   /** '' for nobody. Invariant 2. */
   #vote: NodeId | ''
+  /** The very member, if the vote was given in this process's life. */
+  #votedFor: Member | undefined
   #role: Role = 'follower'
   /** Who is believed to lead now. */
   #leader: Member | undefined
@@ -120,6 +122,10 @@ export class RaftState {
 
   get term(): Term {
     return this.#term
+  }
+
+  get votedFor(): Member | undefined {
+    return this.#votedFor
   }
 
   get vote(): NodeId | '' {
@@ -211,6 +217,7 @@ export class RaftState {
     if (term > this.#term) {
       this.#term = term
       this.#vote = ''
+      this.#votedFor = undefined
       this.#leaderOfTerm = undefined
     }
     if (this.#role === 'leader') this.#leaveLeadership()
@@ -260,6 +267,7 @@ export class RaftState {
     this.#role = 'candidate'
     this.#term++
     this.#vote = this.self.id
+    this.#votedFor = this.self
     this.#leaderOfTerm = undefined
     this.votes = []
     this.elections++
@@ -276,10 +284,11 @@ export class RaftState {
   }
 
   /** Gives this term's vote. It counts once it is synced: the answer that tells it waits for that (trap 1). */
-  grantVote(candidate: NodeId): void {
-    const given = this.#vote === '' ? candidate : this.#vote
-    invariant(given === candidate, () => `invariant 2: voted for ${given} and ${candidate} in term ${this.#term}`)
-    this.#vote = candidate
+  grantVote(candidate: Member): void {
+    const given = this.#vote === '' ? candidate.id : this.#vote
+    invariant(given === candidate.id, () => `invariant 2: voted for ${given} and ${candidate.id} in term ${this.#term}`)
+    this.#vote = candidate.id
+    this.#votedFor = candidate
     this.timer.calm()
   }
 

@@ -7,6 +7,7 @@
  * on as if nothing had been.
  */
 import { isAmong } from './membership.ts'
+import { isFollowing } from './membership-change.ts'
 import type { Progress } from './progress.ts'
 import type { RaftState } from './state.ts'
 import type { NodeId } from './types.ts'
@@ -28,11 +29,10 @@ export function beginTransfer(state: RaftState, to?: NodeId): boolean {
   return true
 }
 
-/** A voter of the membership to come, which can win: heard of lately, its log known to follow, its memory beyond doubt. */
-function isSuitable(state: RaftState, { member, counts, mode, heardTick }: Progress): boolean {
-  const isVoter = state.membership !== undefined && isAmong(state.membership.voters, member)
-  const isHeard = state.ticks - heardTick <= state.tuning.electionTicks
-  return isVoter && counts && mode === 'replicate' && isHeard
+/** A voter of the membership to come, which can win. */
+function isSuitable(state: RaftState, progress: Progress): boolean {
+  const isVoter = state.membership !== undefined && isAmong(state.membership.voters, progress.member)
+  return isVoter && isFollowing(state, progress)
 }
 
 /** Tells the target to campaign, once it holds all. Asked whenever the target was heard. */

@@ -21,6 +21,7 @@ class Leader {
     learners: [],
   }
   readonly links = new Map([['n4', 'n4-a']])
+  joined = false
   readonly clock = new HandClock()
   readonly operations = new MembershipOperations({
     clock: this.clock,
@@ -47,7 +48,12 @@ class Leader {
       },
     },
     applied: () => this.applied,
-    incarnation: (id) => this.links.get(id),
+    peer: (id) => {
+      const incarnation = this.links.get(id)
+      return incarnation === undefined
+        ? undefined
+        : { node: id, incarnation, bootId: 1, clusterId: 'c', joined: this.joined }
+    },
   })
 }
 
@@ -120,10 +126,28 @@ describe('operations on the members', () => {
     expect(world.changes).toEqual([])
   })
 
+  it('add no directory that was replaced by another one, but one that was removed', async () => {
+    world.joined = true
+    world.applied = { ...world.applied, learners: [member('n4', 'n4-b')] }
+    const add = () => world.operations.run({ what: 'add', id: 'n4', promote: false, timeoutMs: 100 })
+    await expect(add()).rejects.toMatchObject({
+      code: 'Precondition',
+      message: expect.stringContaining('was replaced'),
+    })
+    expect(world.changes).toEqual([])
+    world.applied = { ...world.applied, learners: [] }
+    const seen = ending(add())
+    world.applied = { ...world.applied, learners: [member('n4')] }
+    await world.clock.advance(20)
+    expect(world.changes).toEqual([{ type: 'addLearner', member: member('n4') }])
+    expect(seen.value).toMatchObject({ learners: ['n4'] })
+  })
+
   it.each([
     ['unknownMember', 'NotFound'],
     ['alreadyMember', 'Precondition'],
     ['lastVoter', 'Precondition'],
+    ['quorumAtRisk', 'Precondition'],
     ['notLeader', 'NoQuorum'],
   ] as const)('refused as %s fail at once with %s, and nothing was done', async (refusal, code) => {
     world.refusals = [refusal]

@@ -316,6 +316,14 @@ describe('votes in doubt', () => {
     expect(other.status.role).toBe('leader')
   })
 
+  test('nobody gets a pre-vote for a term in which it has the vote already: it has forgotten that, perhaps with a reign', () => {
+    // What it sent in that reign may still be under way, and would be taken for what it sends when it leads that term again.
+    const solo = new Solo()
+    expect(solo.hears('n2', voteRequest(2, 1, 1))).toMatchObject([{ granted: true }])
+    expect(solo.hears('n2', voteRequest(2, 1, 1, true))).toMatchObject([{ granted: false }])
+    expect(solo.hears('n2', voteRequest(3, 1, 1, true))).toMatchObject([{ granted: true }])
+  })
+
   test('two in doubt and a refusal elect nobody: the one that refuses may hold what they forgot', () => {
     const solo = new Solo({ ids: FIVE })
     solo.ticks(60)

@@ -270,6 +270,13 @@ describe('a follower that has forgotten entries', () => {
     expect(solo.status).toMatchObject({ commitIndex: 6, lastIndex: 7 })
   })
 
+  test('refuses an append that says otherwise of its base: that leader was elected before the base was committed', () => {
+    const solo = forgetfulFollower()
+    const [answer] = solo.hears('n2', appendOf(3, 2, 1, [1, 2]))
+    expect(answer).toMatchObject({ success: false })
+    expect(solo.log.map((entry) => entry.term)).toEqual([2, 2])
+  })
+
   test('refuses what does not meet its log, and never hints at what it has forgotten', () => {
     const solo = forgetfulFollower()
     const [answer] = solo.hears('n2', appendOf(3, 6, 1, [3]))

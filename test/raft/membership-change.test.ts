@@ -3,8 +3,16 @@
  * the way (15–20). §6 of the paper; dissertation §4.1–4.3.
  */
 import { describe, expect, test } from 'vitest'
-import { type Entry, EntryType, encodeMembership, type Membership, type MembershipChange } from '../../raft/index.ts'
-import { Cluster, type TestNode } from './support/cluster.ts'
+import {
+  type Entry,
+  EntryType,
+  encodeMembership,
+  type Membership,
+  type MembershipChange,
+  Raft,
+} from '../../raft/index.ts'
+import { Random } from '../support/random.ts'
+import { Cluster, recoveredLog, type TestNode } from './support/cluster.ts'
 import { heartbeat, leaderOf, ofType, Solo, TRIO, voteRequest } from './support/solo.ts'
 
 const TUNING = { electionTicks: 10, heartbeatTicks: 2 }
@@ -35,6 +43,49 @@ function grow(cluster: Cluster): TestNode {
   cluster.tick(5)
   change(cluster, { type: 'promote', id: 'n4' })
   return node
+}
+
+test('three of five that hold all elect a leader, though one knows another only by its former incarnation', () => {
+  // y was emptied and promoted anew by a, b, z and itself, while x lagged; now a and b are gone. Only the new y can win.
+  const ids = ['a', 'b', 'x', 'y', 'z']
+  const voters = [...members('a', 'b', 'x', 'z'), member('y', 2)]
+  const log = [
+    membershipEntry(1, 1, { voters: members(...ids) }),
+    membershipEntry(2, 1, { voters: members(...ids), learners: [member('y', 2)] }),
+    membershipEntry(3, 1, { voters, votersOutgoing: members(...ids) }),
+    membershipEntry(4, 1, { voters }),
+  ]
+  const held: Record<string, number> = { x: 1, y: 4, z: 3 }
+  const nodes = new Map(
+    Object.entries(held).map(([id, count], i) => {
+      const recovered = recoveredLog({ term: 1, vote: '', commit: 1 }, log.slice(0, count))
+      const incarnation = id === 'y' ? 'y.2' : `${id}.1`
+      const dice = new Random(i + 1)
+      const random = () => dice.fraction()
+      return [id, new Raft({ id, incarnation, memberIds: ids, recovered, random, mintClusterId: () => 'cluster' })]
+    }),
+  )
+  const leaders = () => [...nodes.values()].filter((node) => node.status().role === 'leader')
+  for (let tick = 0; tick < 5_000 && leaders().length === 0; tick++) {
+    for (const node of nodes.values()) node.tick()
+    exchange(nodes)
+  }
+  expect(leaders()).toHaveLength(1)
+})
+
+/** Carries out and delivers until nobody has anything to say. */
+function exchange(nodes: ReadonlyMap<string, Raft>): void {
+  for (let isBusy = true; isBusy; ) {
+    isBusy = false
+    for (const node of nodes.values()) {
+      while (node.hasReady()) {
+        const { messages, messagesAfterSync, token } = node.ready()
+        if (token !== undefined) node.persisted(token)
+        for (const message of [...messages, ...messagesAfterSync]) nodes.get(message.to)?.step(message)
+        isBusy = true
+      }
+    }
+  }
 }
 
 describe('learners', () => {
@@ -361,7 +412,7 @@ describe('a removal', () => {
 
   test('of a leader: it leads until that is committed, without counting itself (trap 20)', () => {
     const leader = leaderOf()
-    leader.accepts('n2', 2)
+    for (const from of ['n2', 'n3']) leader.accepts(from, 2)
     leader.core.changeMembership({ type: 'remove', id: 'n1' })
     leader.sync()
     for (const from of ['n2', 'n3']) leader.accepts(from, 3)
@@ -391,9 +442,22 @@ describe('a removal', () => {
     expect(cluster.leader!.appliedTexts).toEqual(['on'])
   })
 
+  test('that those who stay could not commit is refused, since it could not be taken back either', () => {
+    const leader = leaderOf()
+    leader.accepts('n3', 2)
+    const beat = { type: 'heartbeatResponse', term: leader.status.term, round: 0 } as const
+    for (let tick = 0; tick < 200; tick++) {
+      leader.ticks(1)
+      leader.hears('n3', beat)
+    }
+    // n2 is dead: without n3 nobody but the leader would be left of n1 and n2.
+    expect(leader.core.changeMembership({ type: 'remove', id: 'n3' })).toBe('quorumAtRisk')
+    expect(leader.core.changeMembership({ type: 'remove', id: 'n2' })).toMatchObject({ index: 3 })
+  })
+
   test('of a leader whose successor does not come: it goes after an election timeout', () => {
     const leader = leaderOf()
-    leader.accepts('n2', 2)
+    for (const from of ['n2', 'n3']) leader.accepts(from, 2)
     leader.core.changeMembership({ type: 'remove', id: 'n1' })
     leader.sync()
     for (const from of ['n2', 'n3']) leader.accepts(from, 3)

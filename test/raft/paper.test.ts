@@ -12,6 +12,7 @@ import {
   leaderOf,
   ofType,
   Solo,
+  sentBy,
   TRIO,
   type Unsent,
   vote,
@@ -67,6 +68,12 @@ describe('§5.1 terms', () => {
       expect(answer).toMatchObject(answer!.type === 'voteResponse' ? { granted: false } : { success: false })
     }
     expect(termsOf(solo)).toEqual([1, 5])
+  })
+
+  test('the refusal of an append of a former term hints like any other: its sender may lead the newer term by now', () => {
+    const solo = new Solo({ terms: [1, 2, 2, 5] })
+    const [answer] = solo.hears('n2', appendOf(3, 3, 2))
+    expect(answer).toMatchObject({ success: false, index: 3, hintIndex: 3, hintTerm: 2 })
   })
 })
 
@@ -175,7 +182,22 @@ describe('§5.2 leader election', () => {
   test('a vote is remembered across a restart', () => {
     const solo = new Solo({ hardState: { term: 5, vote: 'n2' } })
     expect(solo.hears('n3', voteRequest(5, 9, 4))).toMatchObject([{ granted: false }])
-    expect(solo.hears('n2', voteRequest(5, 1, 1))).toMatchObject([{ granted: true }])
+  })
+
+  test('a vote of a former life is not given again either: only the id is known of whom it was for (trap 19)', () => {
+    const solo = new Solo({ hardState: { term: 5, vote: 'n2' } })
+    expect(solo.hears('n2', voteRequest(5, 1, 1))).toMatchObject([{ granted: false }])
+    expect(solo.hears('n2', voteRequest(6, 1, 1))).toMatchObject([{ granted: true }])
+  })
+
+  test('a repeated request gets the same vote, but not another incarnation of the same id', () => {
+    const solo = new Solo()
+    const request = voteRequest(2, 1, 1)
+    for (let i = 0; i < 2; i++) expect(solo.hears('n2', request)).toMatchObject([{ granted: true }])
+    solo.core.step({ ...sentBy('n2', 'n1', request), fromIncarnation: 'n2.2' })
+    solo.carryOut()
+    solo.sync()
+    expect(ofType(solo.take(), 'voteResponse')).toMatchObject([{ granted: false, toIncarnation: 'n2.2' }])
   })
 
   test('whoever gives its vote waits a whole timeout before it campaigns', () => {

@@ -34,7 +34,7 @@ describe('a leader that hands over', () => {
     leader.carryOut()
     expect(ofType(leader.take(), 'timeoutNow')).toEqual([])
     expect(leader.propose('b')).toBeUndefined()
-    expect(leader.core.changeMembership({ type: 'remove', id: 'n3' })).toBe('notLeader')
+    expect(leader.core.changeMembership({ type: 'remove', id: 'n3' })).toBe('changePending')
     expect(leader.status.transferee).toBe('n2')
     expect(ofType(leader.accepts('n2', 3), 'timeoutNow')).toMatchObject([{ to: 'n2', term: 2 }])
   })
