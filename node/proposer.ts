@@ -25,6 +25,9 @@ export interface ProposerOptions {
 /** Frames that wait for the log, bytes: what several nodes' routers hold by default. */
 const WAITING_BYTES_MAX = 256 * 1024 * 1024
 
+/** What the log refused is proposed again after this pause at the latest, milliseconds: a hand-over that fails ends without an apply. */
+const RETRY_PAUSE_MS = 100
+
 /** The shortest pause before an `advance`, milliseconds: whatever clients ask for, timers cost at most 100 entries a second. */
 const TIMER_PAUSE_MS_MIN = 10
 
@@ -37,6 +40,7 @@ export class Proposer {
   #reign: { readonly timeMs: number; readonly sinceMs: number } | undefined
   #wallMs = 0
   #cancelTimer: (() => void) | undefined
+  #cancelRetry: (() => void) | undefined
   /** Machine time that the armed timer waits for. */
   #dueMs = Number.POSITIVE_INFINITY
 
@@ -56,6 +60,8 @@ export class Proposer {
     this.#reign = undefined
     this.#frames = []
     this.#bytes = 0
+    this.#cancelRetry?.()
+    this.#cancelRetry = undefined
     this.#disarm()
   }
 
@@ -121,6 +127,14 @@ export class Proposer {
       this.#bytes -= bytes
     }
     this.#frames.splice(0, from)
+    if (this.#frames.length > 0) this.#retryLater()
+  }
+
+  #retryLater(): void {
+    this.#cancelRetry ??= this.#options.clock.setTimer(RETRY_PAUSE_MS, () => {
+      this.#cancelRetry = undefined
+      this.retry()
+    })
   }
 
   #timeMs(reign: { readonly timeMs: number; readonly sinceMs: number }): number {

@@ -45,7 +45,7 @@ export interface InstallerOptions extends CheckpointingBasics {
   readonly client: FetchClient
   readonly bodies: BodyFetcher
   readonly checkpoints: Pick<CheckpointStore, 'begin'>
-  readonly entries: Pick<HeldEntries, 'missing'>
+  readonly entries: Pick<HeldEntries, 'missing' | 'keep'>
   readonly checkpointer: Pick<Checkpointer, 'suspend' | 'adopt' | 'installed'>
   readonly driver: {
     status(): { readonly commitIndex: number }
@@ -121,7 +121,7 @@ export class Installer {
   }
 
   async #install({ offer, controller }: Install): Promise<void> {
-    const { checkpointer, checkpoints, logger } = this.#options
+    const { checkpointer, checkpoints, entries, logger } = this.#options
     const resume = await checkpointer.suspend()
     try {
       const { mark, from } = offer
@@ -135,6 +135,8 @@ export class Installer {
         logger.info('an install was given up', { from: from.id, index: mark.index })
         return
       }
+      // The log has by now what this node knows of terms: the mark must not be durable before the term that it was committed in.
+      await entries.keep([])
       await writer.commit()
       checkpointer.adopt(staged.references)
       // The log came by itself in the last moment: it goes on as it is, and the checkpoint serves the next start.

@@ -121,6 +121,18 @@ describe('the proposer', () => {
     expect(entries.map((data) => data.length)).toEqual([entries[0]!.length, entries[0]!.length + 1])
   })
 
+  it('proposes again what the log refused, though nothing is applied: a hand-over of leadership may just fail', () => {
+    proposer.begin({ timeMs: 0, wallMs: 0 })
+    room = 0
+    proposer.watchTimers(50)
+    clock.advance(50)
+    room = 1
+    expect(counts()).toEqual([])
+    clock.advance(100)
+    expect(counts()).toEqual([1])
+    expect(clock.timers).toBe(0)
+  })
+
   it('drops what is too much to wait for the log, and takes frames again when there is room', () => {
     const megabyte = new Uint8Array(1024 * 1024)
     room = 0

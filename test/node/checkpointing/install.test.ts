@@ -96,12 +96,13 @@ describe('an install', () => {
     for (const index of [3, 7, 8, 20]) leader.entries.kept.set(index, entryAt(index))
   })
 
-  it('makes bodies durable, then the checkpoint, and then tells the driver', async () => {
+  it('makes bodies durable, and what the log knows of terms, then the checkpoint, and then tells the driver', async () => {
     taker.installer.offer(offerOf('leader', 100))
     await rest()
     expect(taker.fatal).toEqual([])
     expect(taker.journal).toEqual([
       'keep 3 7 8 20',
+      'sync',
       'commit installed 100',
       'adopt 3 7 8 20',
       'installed 100',
@@ -169,7 +170,7 @@ describe('an install', () => {
     taker.installer.leaderChanged('other')
     taker.installer.offer(offerOf('other', 150))
     await clock.advance(FETCH_RESEND_MS)
-    expect(taker.journal.slice(1, 3)).toEqual(['keep 20', 'commit installed 150'])
+    expect(taker.journal.slice(1, 4)).toEqual(['keep 20', 'sync', 'commit installed 150'])
     expect(taker.checkpoints.abandoned).toEqual([100])
   })
 

@@ -156,7 +156,7 @@ export class MemoryEntries implements HeldEntries {
   async keep(entries: readonly Entry[]): Promise<void> {
     await diskTurns(5)
     for (const entry of entries) this.kept.set(entry.index, { ...entry, data: Uint8Array.from(entry.data) })
-    this.#journal.push(`keep ${entries.map(({ index }) => index).join(' ')}`)
+    this.#journal.push(entries.length === 0 ? 'sync' : `keep ${entries.map(({ index }) => index).join(' ')}`)
   }
 }
 
