@@ -96,7 +96,7 @@ async function refuseUsedPort(port: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     probe.once('error', (cause: NodeJS.ErrnoException) => {
       const why = cause.code === 'EADDRINUSE' ? 'is in use' : `cannot be listened on (${cause.code})`
-      reject(new MeshError('Precondition', `port ${port} ${why}: choose others with --port`, { cause }))
+      reject(new MeshError('Precondition', `port ${port} ${why}: choose others with --port`))
     })
     probe.listen(port, '127.0.0.1', resolve)
   })

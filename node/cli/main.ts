@@ -9,10 +9,10 @@
  * the process alive, so the process ends by itself.
  */
 import { Command, CommanderError } from 'commander'
-import { MeshError } from '../../wire/errors.ts'
 import { packageVersion } from '../version.ts'
 import { addClusterCommands } from './cluster.ts'
 import { addDevCommand } from './dev.ts'
+import { codeOf, explain } from './failure.ts'
 import { quietBrokenPipe } from './output.ts'
 import { addPublishCommand } from './publish.ts'
 import { addQueueCommands } from './queue.ts'
@@ -58,16 +58,9 @@ async function run(args: readonly string[]): Promise<number> {
 }
 
 function fail(error: unknown): number {
-  tell(codeOf(error), error instanceof Error ? error.message : String(error))
+  tell(codeOf(error), explain(error))
   if (process.env.MESHMQ_DEBUG !== undefined && error instanceof Error) process.stderr.write(`${error.stack}\n`)
   return EXIT_FAILURE
-}
-
-/** A code of the registry, of the operating system (ENOENT), or, for what should not happen, the error's name. */
-function codeOf(error: unknown): string {
-  if (error instanceof MeshError) return error.code
-  if (!(error instanceof Error)) return 'Error'
-  return 'code' in error && typeof error.code === 'string' ? error.code : error.name
 }
 
 function tell(code: string, message: string): void {
