@@ -25,10 +25,26 @@ export class DamagedLogError extends Error {
   }
 }
 
-/** A write, a sync or a read was refused by the operating system, or the log was closed. It stays so until a restart. */
+/**
+ * A write, a sync or a read was refused by the operating system, or the log was closed. It stays so until a restart. `NoSpace`: the
+ * disk is full, and nothing else is wrong with it.
+ */
 export class StorageFailedError extends Error {
-  readonly code = 'StorageFailed'
+  readonly code: 'StorageFailed' | 'NoSpace'
   override readonly name = 'StorageFailedError'
+
+  constructor(what: string, options?: ErrorOptions) {
+    const isFull = isOutOfSpace(options?.cause)
+    super(isFull ? `${what}: no space is left on the disk (ENOSPC)` : what, options)
+    this.code = isFull ? 'NoSpace' : 'StorageFailed'
+  }
+}
+
+/** What the system calls it when a disk, or what one user may take of it, is full. LevelDB passes on the words alone. */
+function isOutOfSpace(cause: unknown): boolean {
+  const { code, message = '' } = (cause ?? {}) as { readonly code?: string; readonly message?: string }
+  if (code === 'ENOSPC' || code === 'EDQUOT') return true
+  return code === 'LEVEL_IO_ERROR' && /No space left on device|Disk quota exceeded/.test(message)
 }
 
 export type IdentityErrorCode =

@@ -8,6 +8,10 @@
  * go one after the other, and one in which what was deleted gives its place on the disk back. LevelDB would do that in its own
  * time, which for values that are written once and deleted once may be never.
  *
+ * Rot in LevelDB's own structure makes the store one that is damaged as a whole (IdentityError `StoreDamaged`). All of it is read at
+ * the opening, so that this is found where something can be done about it, rather than by a compaction later. NB: in rare cases an
+ * assertion of LevelDB ends the process instead, which nobody can catch.
+ *
  * Fail-stop: after a failed write nothing is written again (trap 21).
  */
 import { crc32 } from 'node:zlib'
@@ -53,7 +57,7 @@ export class LevelStore implements Store {
     this.#level = level
   }
 
-  /** Throws IdentityError (another process has it, or it is damaged) or StorageFailedError. */
+  /** Throws IdentityError (`DirectoryInUse`, `StoreDamaged`) or StorageFailedError. */
   static async open(options: LevelStoreOptions): Promise<LevelStore> {
     const { files, directory } = options
     await ensureDirectory(files, directory)
@@ -61,6 +65,7 @@ export class LevelStore implements Store {
     const store = new LevelStore(options, level)
     try {
       await files.syncDirectory(directory)
+      await store.keys('')
       return store
     } catch (error) {
       await store.close()
@@ -72,7 +77,7 @@ export class LevelStore implements Store {
     const { directory } = this.#options
     return this.#pass(`the store in ${directory} cannot be read`, async () => {
       const sealed = await this.#level.get(key, { fillCache: false }).catch((error: unknown) => {
-        if (codeOf(error) === 'LEVEL_CORRUPTION') throw new DamagedValueError(key, directory)
+        if (isRot(error)) throw new DamagedValueError(key, directory)
         throw error
       })
       return sealed && unseal(key, sealed, directory)
@@ -117,7 +122,9 @@ export class LevelStore implements Store {
       try {
         return await work()
       } catch (error) {
-        throw error instanceof DamagedValueError ? error : this.#fail(what, error)
+        if (error instanceof DamagedValueError) throw error
+        const failure = this.#fail(what, error)
+        throw isRot(error) ? storeDamaged(this.#options.directory, error) : failure
       }
     })
   }
@@ -158,16 +165,28 @@ async function openLevel(directory: string): Promise<ServerLevel> {
     return level
   } catch (error) {
     // Level says that it did not open; why is in the cause.
-    const code = codeOf((error as Error).cause)
-    if (code === 'LEVEL_LOCKED') {
+    const { cause } = error as Error
+    if (codeOf(cause) === 'LEVEL_LOCKED') {
       throw new IdentityError('DirectoryInUse', `another process uses ${directory}`, { cause: error })
     }
-    if (code === 'LEVEL_CORRUPTION') {
-      const what = `the store in ${directory} is damaged. 'meshmq repair' tells what can be done`
-      throw new IdentityError('StoreDamaged', what, { cause: error })
-    }
-    throw new StorageFailedError(`the store in ${directory} cannot be opened`, { cause: error })
+    if (isRot(cause)) throw storeDamaged(directory, cause)
+    throw new StorageFailedError(`the store in ${directory} cannot be opened`, { cause })
   }
+}
+
+/**
+ * LevelDB could not make sense of what it read. That is also so where its own books send it behind the end of a file, or to one that
+ * never was: those it tells as errors of the system, which has none of its own that read so.
+ */
+function isRot(error: unknown): boolean {
+  const code = codeOf(error)
+  if (code !== 'LEVEL_IO_ERROR') return code === 'LEVEL_CORRUPTION'
+  return /: (Invalid argument|No such file or directory)$/.test((error as Error).message)
+}
+
+function storeDamaged(directory: string, cause: unknown): IdentityError {
+  const what = `the store in ${directory} is damaged. 'meshmq repair' tells what can be done`
+  return new IdentityError('StoreDamaged', what, { cause })
 }
 
 function codeOf(error: unknown): string | undefined {

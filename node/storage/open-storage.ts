@@ -7,21 +7,27 @@
  * for nothing that its memory would have to vouch for. Where the node is the only voter nobody else holds the data, so a real
  * damage is refused: the operator decides (repair.ts).
  *
+ * A store that is damaged as a whole is set aside and counts as lost. Only a node that knows of no other member leaves that, too, to
+ * the operator.
+ *
  * NB: a store that is an older copy of itself is noticed only where its checkpoint is too old for the log.
  */
 import { join } from 'node:path'
 import { decodeMembership, type Entry, type GroupId } from '../../raft/index.ts'
+import { readBoot, writeBoot } from './boot-counter.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { ensureDirectory } from './directories.ts'
 import { type DoubtMark, Doubts } from './doubts.ts'
-import { DamagedLogError, type StorageFailedError } from './errors.ts'
+import { DamagedLogError, IdentityError, type StorageFailedError } from './errors.ts'
 import type { Files } from './files.ts'
 import { findMisfit } from './fit.ts'
 import { Identity, type IdentityOptions } from './identity.ts'
+import { ListedStore } from './listed-store.ts'
 import { readLogIdentity, segmentNames } from './log-identity.ts'
 import type { RecoveryReport } from './recovery-report.ts'
 import { openSegmentManifest } from './segment-manifest.ts'
-import { isSoleVoter } from './sole-voter.ts'
+import { setAside } from './set-aside.ts'
+import { isSoleVoter, newestMembership } from './sole-voter.ts'
 import type { Store } from './store.ts'
 import { Wal, type WalOptions } from './wal.ts'
 
@@ -67,9 +73,37 @@ export function storagePlaces(dataDir: string): { readonly store: string; readon
 
 /** Throws DamagedLogError, IdentityError or StorageFailedError; each says what is wrong with which file. */
 export async function openStorage(options: StorageOptions): Promise<NodeStorage> {
+  const { acceptLoss, alone, dataDir, files, wallNow } = options
+  try {
+    return await openParts(options, 'the store was gone')
+  } catch (error) {
+    if (!isStoreDamaged(error) || (alone && acceptLoss !== true)) throw error
+    const lost = await setAside(files, dataDir, wallNow(), ['store'])
+    return openParts(options, `the store was damaged: it is set aside in ${lost}`)
+  }
+}
+
+/** The whole store makes no sense any more, and whoever opened it has let go of it. */
+export function isStoreDamaged(error: unknown): boolean {
+  return error instanceof IdentityError && error.code === 'StoreDamaged'
+}
+
+/** `loss`: why the store is gone, if it is. */
+async function openParts(options: StorageOptions, loss: string): Promise<NodeStorage> {
+  const store = await openStore(options)
+  try {
+    return await new Opening(options, store, loss).run()
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+/** As everything but its opening is to see it. */
+export async function openStore(options: Pick<StorageOptions, 'openStore' | 'dataDir'>): Promise<Store> {
   const store = await options.openStore(storagePlaces(options.dataDir).store)
   try {
-    return await new Opening(options, store).run()
+    return await ListedStore.open(store)
   } catch (error) {
     await store.close()
     throw error
@@ -103,14 +137,16 @@ export async function openLog(
 class Opening {
   readonly #options: StorageOptions
   readonly #store: Store
+  readonly #loss: string
   readonly #logDirectory: string
   #identity!: Identity
   #doubts!: Doubts
   #checkpoints!: Checkpoints
 
-  constructor(options: StorageOptions, store: Store) {
+  constructor(options: StorageOptions, store: Store, loss: string) {
     this.#options = options
     this.#store = store
+    this.#loss = loss
     this.#logDirectory = storagePlaces(options.dataDir).log
   }
 
@@ -157,24 +193,26 @@ class Opening {
   }
 
   async #openIdentity(): Promise<Identity> {
-    const { files, nodeId, mintIncarnation, wallNow } = this.#options
+    const { files, dataDir, nodeId, mintIncarnation, wallNow } = this.#options
     await ensureDirectory(files, this.#logDirectory)
+    const lastBoot = await readBoot(files, dataDir)
     const identity = await Identity.open({
       store: this.#store,
       nodeId,
       mintIncarnation,
-      wallNow,
+      wallNow: () => Math.max(wallNow(), lastBoot + 1),
       logExists: (await segmentNames(files, this.#logDirectory)).length > 0,
       readLogIdentity: () => readLogIdentity(files, this.#logDirectory),
     })
     const { origin, bootId } = identity
+    await writeBoot(files, dataDir, bootId)
     const isRebuilt = origin === 'missing' || origin === 'damaged'
     if (!isRebuilt && !this.#doubts.isDamaged) {
       await identity.begin()
       return identity
     }
     // With it went the mark of a doubt, if there was one.
-    const what = origin === 'missing' ? 'the store was gone' : 'a record of the store was damaged'
+    const what = origin === 'missing' ? this.#loss : 'a record of the store was damaged'
     await identity.begin((put) => this.#doubts.raise(this.#mark(bootId, what), [put]))
     return identity
   }
@@ -213,7 +251,9 @@ class Opening {
     { file, offset, what }: { readonly file: string; readonly offset: number; readonly what: string },
   ): void {
     const { acceptLoss, alone } = this.#options
-    const isAlone = isSoleVoter(logged, this.#checkpoints.current?.mark.membership) ?? alone
+    const { nodeId, incarnation } = this.#identity
+    const membership = newestMembership(logged, this.#checkpoints.current?.mark.membership)
+    const isAlone = isSoleVoter({ id: nodeId, incarnation }, membership) ?? alone
     if (isAlone && acceptLoss !== true) throw new DamagedLogError(file, offset, what)
   }
 

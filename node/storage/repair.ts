@@ -7,8 +7,7 @@
  *
  * Never: deletes. What is of no use any more is set aside in the directory, under a name that tells when.
  */
-import { join } from 'node:path'
-import { InvariantError } from '../../raft/index.ts'
+import { decodeMembership, type Entry, InvariantError } from '../../raft/index.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { ensureDirectory } from './directories.ts'
 import { Doubts } from './doubts.ts'
@@ -16,9 +15,10 @@ import { IdentityError } from './errors.ts'
 import { findMisfit } from './fit.ts'
 import { Identity, storedIdentity } from './identity.ts'
 import { readLogIdentity, segmentNames } from './log-identity.ts'
-import { openLog, openStorage, type StorageOptions, storagePlaces } from './open-storage.ts'
+import { isStoreDamaged, openLog, openStorage, openStore, type StorageOptions, storagePlaces } from './open-storage.ts'
 import type { RecoveryReport } from './recovery-report.ts'
-import { isSoleVoter } from './sole-voter.ts'
+import { setAside } from './set-aside.ts'
+import { isSoleVoter, newestMembership } from './sole-voter.ts'
 import type { Store } from './store.ts'
 
 export interface RepairOptions
@@ -48,8 +48,9 @@ interface Diagnosis {
 
 const meanings = {
   store:
-    'Accepting sets the store aside. The next start takes the identity from the log and is in doubt until the other voters ' +
-    'have vouched for it; checkpoints come from the leader.',
+    'Accepting sets the store aside; where there are other voters a start does so, too. The next start takes the identity from the log ' +
+    'and is in doubt until the other voters have vouched for it; checkpoints come from the leader. What of an only voter was in its ' +
+    'checkpoint alone is lost for good. If nothing is left of it, the whole directory is set aside and the node starts empty.',
   owner:
     'Accepting sets the whole directory aside. The node then starts as a new member without data, and the others give it theirs.',
   soleVoter:
@@ -75,19 +76,29 @@ export async function repair(options: RepairOptions): Promise<RepairReport> {
 }
 
 async function diagnose(options: RepairOptions): Promise<Diagnosis> {
-  let store: Store
   try {
-    store = await options.openStore(storagePlaces(options.dataDir).store)
+    return await diagnoseParts(options)
   } catch (error) {
-    if (!(error instanceof IdentityError && error.code === 'StoreDamaged')) throw error
-    const accept = () => setAside(options, ['store'])
-    return { nodeId: undefined, findings: ['the store cannot be opened'], meaning: meanings.store, accept }
+    if (!isStoreDamaged(error)) throw error
+    const accept = () => acceptWithoutStore(options)
+    return { nodeId: undefined, findings: ['the store is damaged as a whole'], meaning: meanings.store, accept }
   }
+}
+
+async function diagnoseParts(options: RepairOptions): Promise<Diagnosis> {
+  const store = await openStore(options)
   try {
     return await inspect(options, store)
   } finally {
     await store.close()
   }
+}
+
+/** With the store the checkpoint is gone: what that means for an only voter is accepted in the same go. */
+async function acceptWithoutStore(options: RepairOptions): Promise<void> {
+  await putAside(options, ['store'])
+  const { meaning, accept } = await diagnoseParts(options)
+  if (meaning === meanings.soleVoter) await accept?.()
 }
 
 async function inspect(options: RepairOptions, store: Store): Promise<Diagnosis> {
@@ -101,7 +112,7 @@ async function inspect(options: RepairOptions, store: Store): Promise<Diagnosis>
   if (nodeId === undefined) {
     if (stored === undefined && !logExists) return { nodeId, findings: [] }
     const findings = ['nothing tells any more which node the directory belongs to']
-    return { nodeId, findings, meaning: meanings.owner, accept: () => setAside(options, ['store', 'wal']) }
+    return { nodeId, findings, meaning: meanings.owner, accept: () => putAside(options, ['store', 'wal']) }
   }
   const readIdentity = async () => logIdentity
   const identity = await Identity.open({
@@ -130,7 +141,7 @@ async function judge(options: RepairOptions, store: Store, identity: Identity): 
   const isWhole = mark === undefined && origin === 'stored' && !doubts.isDamaged && !log.forgets
   if (isWhole) return { nodeId, findings }
   const meaning = log.soleVoter === true ? meanings.soleVoter : meanings.voter
-  return { nodeId, findings, meaning, accept: () => accept(options, nodeId, log.soleVoter) }
+  return { nodeId, findings, meaning, accept: () => accept(options, nodeId, log) }
 }
 
 /** Whoever is found here has an incarnation, or the directory is not looked at any further. */
@@ -142,6 +153,8 @@ interface LogFindings {
   readonly findings: readonly string[]
   /** A start would cut or reset something that had been promised. */
   readonly forgets: boolean
+  /** The newest membership that log or checkpoint tell. */
+  readonly membership: Entry | undefined
   readonly soleVoter: boolean | undefined
 }
 
@@ -152,7 +165,8 @@ async function inspectLog(
   identity: Identity,
   checkpoints: Checkpoints,
 ): Promise<LogFindings> {
-  const membership = checkpoints.current?.mark.membership
+  const told = checkpoints.current?.mark.membership
+  const self = { id: identity.nodeId, incarnation: identity.incarnation }
   let report: RecoveryReport | undefined
   try {
     const wal = await openLog(options, store, identity, checkpoints, async (found) => {
@@ -162,38 +176,46 @@ async function inspectLog(
     const recovered = wal.group(options.group).recovered()
     await wal.close()
     const misfit = findMisfit(recovered, checkpoints.current)
-    const soleVoter = isSoleVoter(recovered.memberships.at(-1), membership)
-    return { findings: misfit ? [misfit.what] : [], forgets: misfit?.forgets === true, soleVoter }
+    const membership = newestMembership(recovered.memberships.at(-1), told)
+    const findings = misfit ? [misfit.what] : []
+    return { findings, forgets: misfit?.forgets === true, membership, soleVoter: isSoleVoter(self, membership) }
   } catch (error) {
     if (report === undefined) throw error
-    return describe(report, isSoleVoter(report.membership, membership))
+    const membership = newestMembership(report.membership, told)
+    return describe(report, membership, isSoleVoter(self, membership))
   }
 }
 
-function describe({ torn, damages, forgets }: RecoveryReport, soleVoter: boolean | undefined): LogFindings {
+function describe(
+  { torn, damages, forgets }: RecoveryReport,
+  membership: Entry | undefined,
+  soleVoter: boolean | undefined,
+): LogFindings {
   const findings = damages.map(({ file, offset, what }) => `${file}, offset ${offset}: ${what}`)
   if (torn !== undefined) {
     findings.push(`${torn.file}, offset ${torn.offset}: ${torn.bytes} bytes at the log's end were torn by a crash`)
   }
-  return { findings, forgets: soleVoter === true ? damages.length > 0 : forgets, soleVoter }
+  return { findings, forgets: soleVoter === true ? damages.length > 0 : forgets, membership, soleVoter }
 }
 
-async function accept(options: RepairOptions, nodeId: string, soleVoter: boolean | undefined): Promise<void> {
+async function accept(options: RepairOptions, nodeId: string, { membership, soleVoter }: LogFindings): Promise<void> {
   const storage = await openStorage({ ...options, nodeId, alone: false, acceptLoss: true, mintIncarnation })
   const { lastIndex } = storage.wal.group(options.group).recovered()
   const isEmpty = lastIndex === 0 && storage.checkpoints.current === undefined
-  // An only voter would found a cluster that knows nothing; any other comes back as a new member.
+  // An only voter that has nothing left begins anew. One of several keeps its name, for which the others' majority may need it: a new
+  // member would be none of those voters.
   const isUseless = isEmpty && soleVoter !== false
-  if (!isUseless && storage.doubt !== undefined) await storage.clearDoubt(storage.doubt.number)
+  if (!isUseless && storage.doubt !== undefined) {
+    // Before it counts: a directory that knows no cluster might help to found a second one.
+    if (isEmpty && membership !== undefined && storage.identity.clusterId === undefined) {
+      await storage.identity.setClusterId(decodeMembership(membership.data).clusterId)
+    }
+    await storage.clearDoubt(storage.doubt.number)
+  }
   await storage.close()
-  if (isUseless) await setAside(options, ['store', 'wal'])
+  if (isUseless) await putAside(options, ['store', 'wal'])
 }
 
-async function setAside({ files, dataDir, wallNow }: RepairOptions, names: readonly string[]): Promise<void> {
-  const lost = join(dataDir, `lost-${Math.floor(wallNow())}`)
-  await ensureDirectory(files, lost)
-  const present = await files.list(dataDir)
-  for (const name of names) if (present.includes(name)) await files.rename(join(dataDir, name), join(lost, name))
-  await files.syncDirectory(lost)
-  await files.syncDirectory(dataDir)
+async function putAside({ files, dataDir, wallNow }: RepairOptions, names: readonly string[]): Promise<void> {
+  await setAside(files, dataDir, wallNow(), names)
 }

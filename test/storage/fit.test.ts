@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { findMisfit } from '../../node/storage/fit.ts'
 import { encodeSegmentHeader, segmentName } from '../../node/storage/segment.ts'
-import { isSoleVoter } from '../../node/storage/sole-voter.ts'
+import { isSoleVoter, newestMembership } from '../../node/storage/sole-voter.ts'
 import type { RecoveredLog } from '../../raft/index.ts'
-import { EntryType, encodeMembership } from '../../raft/index.ts'
+import { EntryType, encodeMembership, type Member } from '../../raft/index.ts'
 import { StorageWorld } from './support/storage-world.ts'
 import { markAt } from './support/store.ts'
 
@@ -53,24 +53,33 @@ describe('a log and a checkpoint', () => {
 })
 
 describe('the only voter', () => {
+  const self = { id: 'n1', incarnation: 'life-1' }
   const voter = (index: number, voters: number) => ({ ...markAt(1, 1, voters).membership, index })
+  const entryOf = (voters: Member[], votersOutgoing: Member[] = [], learners: Member[] = []) => ({
+    ...{ index: 1, term: 1, type: EntryType.membership },
+    data: encodeMembership({ clusterId: 'c', voters, votersOutgoing, learners }),
+  })
 
   test('is known from the newest membership', () => {
-    expect(isSoleVoter(undefined, undefined)).toBeUndefined()
-    expect(isSoleVoter(voter(1, 1))).toBe(true)
-    expect(isSoleVoter(voter(1, 1), voter(7, 3))).toBe(false)
-    expect(isSoleVoter(voter(7, 1), voter(1, 3))).toBe(true)
-    expect(isSoleVoter(undefined, voter(1, 1))).toBe(true)
+    expect(newestMembership(undefined, undefined)).toBeUndefined()
+    expect(isSoleVoter(self, undefined)).toBeUndefined()
+    expect(isSoleVoter(self, newestMembership(voter(1, 1)))).toBe(true)
+    expect(isSoleVoter(self, newestMembership(voter(1, 1), voter(7, 3)))).toBe(false)
+    expect(isSoleVoter(self, newestMembership(voter(7, 1), voter(1, 3)))).toBe(true)
+    expect(isSoleVoter(self, newestMembership(undefined, voter(1, 1)))).toBe(true)
   })
 
   test('is not alone while others leave, nor made less alone by learners', () => {
-    const [a, b] = ['n1', 'n2'].map((id) => ({ id, incarnation: 'x' })) as [{ id: string; incarnation: string }, never]
-    const entryOf = (votersOutgoing: (typeof a)[], learners: (typeof a)[]) => ({
-      ...{ index: 1, term: 1, type: EntryType.membership },
-      data: encodeMembership({ clusterId: 'c', voters: [a], votersOutgoing, learners }),
-    })
-    expect(isSoleVoter(entryOf([a, b], []))).toBe(false)
-    expect(isSoleVoter(entryOf([], [b]))).toBe(true)
+    const other = { id: 'n2', incarnation: 'x' }
+    expect(isSoleVoter(self, entryOf([self], [self, other]))).toBe(false)
+    expect(isSoleVoter(self, entryOf([self], [], [other]))).toBe(true)
+  })
+
+  test('is this directory, and not another one beside which it learns or from whose cluster it was removed', () => {
+    const other = { id: 'n2', incarnation: 'x' }
+    expect(isSoleVoter(self, entryOf([other], [], [self]))).toBe(false)
+    expect(isSoleVoter(self, entryOf([other]))).toBe(false)
+    expect(isSoleVoter(self, entryOf([{ ...self, incarnation: 'life-0' }]))).toBe(false)
   })
 })
 

@@ -65,7 +65,7 @@ test('a directory without its log, in which nothing ever happened but the start 
   await open()
   await close()
   const dataDir = join(folder, 'deep', 'data')
-  expect((await readdir(dataDir)).sort()).toEqual(['store', 'wal'])
+  expect((await readdir(dataDir)).sort()).toEqual(['boot', 'store', 'wal'])
   await rm(join(dataDir, 'wal'), { recursive: true })
   await expect(open()).rejects.toMatchObject({ code: 'DamagedLog' })
 })

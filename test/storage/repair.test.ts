@@ -24,14 +24,14 @@ afterEach(() => rm(dataDir, { recursive: true }))
 
 const openStore = (directory: string) => LevelStore.open({ files: nodeFiles, directory })
 
-async function opened<T>(use: (storage: NodeStorage) => Promise<T>): Promise<T> {
+async function opened<T>(use: (storage: NodeStorage) => Promise<T>, alone = false): Promise<T> {
   const storage = await openStorage({
     files: nodeFiles,
     dataDir,
     nodeId: 'n1',
     openStore,
     group,
-    alone: false,
+    alone,
     clock: systemClock,
     segmentBytes,
     mintIncarnation: () => `life-${++minted}`,
@@ -138,12 +138,11 @@ describe('an accepted loss', () => {
     expect(await lastIndex()).toBe(5)
   })
 
-  test('of a store that cannot be opened sets it aside, and the identity comes back from the log', async () => {
+  test('of a store that is damaged as a whole sets it aside, and the identity comes back from the log', async () => {
     await prepare(3)
     await writeFile(join(dataDir, 'store', 'CURRENT'), 'nonsense')
-    await expect(lastIndex()).rejects.toMatchObject({ code: 'StoreDamaged' })
-    expect(await look()).toMatchObject({ findings: ['the store cannot be opened'], accepted: false })
-    expect((await readdir(dataDir)).sort()).toEqual(['store', 'wal'])
+    expect(await look()).toMatchObject({ findings: ['the store is damaged as a whole'], accepted: false })
+    expect((await readdir(dataDir)).sort()).toEqual(['boot', 'store', 'wal'])
     expect(await look(true)).toMatchObject({ accepted: true })
     expect(await readdir(join(dataDir, 'lost-2000'))).toEqual(['store'])
     expect(await opened(async ({ identity, doubt }) => [identity.incarnation, doubt?.reason])).toEqual([
@@ -151,6 +150,34 @@ describe('an accepted loss', () => {
       'the store was gone',
     ])
     expect(await lastIndex()).toBe(9)
+  })
+
+  test('of the store of a lone node goes on with the log, and without it starts anew', async () => {
+    await prepare(1, 4)
+    await writeFile(join(dataDir, 'store', 'CURRENT'), 'nonsense')
+    await expect(opened(async () => {}, true)).rejects.toMatchObject({ code: 'StoreDamaged' })
+    expect((await readdir(dataDir)).sort()).toEqual(['boot', 'store', 'wal'])
+    expect(await look(true)).toMatchObject({ accepted: true })
+    const found = await opened(async ({ doubt, identity }) => [doubt, identity.incarnation], true)
+    expect(found).toEqual([undefined, 'life-1'])
+    expect(await lastIndex()).toBe(9)
+
+    await opened(({ wal }) => wal.group(group).reset({ index: 4, term: 1 }))
+    await writeFile(join(dataDir, 'store', 'CURRENT'), 'nonsense')
+    expect(await look(true)).toMatchObject({ accepted: true })
+    expect(await opened(async ({ identity }) => identity.incarnation, true)).toBe('life-2')
+    expect(await readdir(join(dataDir, 'lost-2001'))).toEqual(['store'])
+    expect((await readdir(join(dataDir, 'lost-2002'))).sort()).toEqual(['store', 'wal'])
+  })
+
+  test('of one of three with nothing left keeps its name and knows its cluster, so that it founds no second one', async () => {
+    await prepare(3, 4)
+    await opened(({ wal }) => wal.group(group).reset({ index: 4, term: 1 }))
+    await rm(join(dataDir, 'store'), { recursive: true })
+    expect(await look(true)).toMatchObject({ accepted: true })
+    const found = await opened(async ({ doubt, identity }) => [doubt, identity.incarnation, identity.clusterId])
+    expect(found).toEqual([undefined, 'life-1', 'c1'])
+    expect(await lastIndex()).toBe(0)
   })
 
   test('of all that the only voter had sets the directory aside, so that it starts anew', async () => {
@@ -174,5 +201,37 @@ describe('an accepted loss', () => {
     await expect(lastIndex()).rejects.toMatchObject({ code: 'IdentityMissing' })
     expect(await look(true)).toMatchObject({ nodeId: undefined, accepted: true })
     expect(await opened(async ({ identity }) => identity.incarnation)).toBe('life-2')
+  })
+})
+
+describe('a start that finds the store damaged as a whole', () => {
+  /** The newest of the files that hold its values. */
+  async function damageTable(damage: (bytes: Buffer) => void): Promise<void> {
+    const store = join(dataDir, 'store')
+    const name = (await readdir(store))
+      .filter((file) => file.endsWith('.ldb'))
+      .sort()
+      .at(-1) as string
+    const bytes = await readFile(join(store, name))
+    damage(bytes)
+    await writeFile(join(store, name), bytes)
+  }
+
+  test.each<[string, () => Promise<void>]>([
+    ['its first file', () => writeFile(join(dataDir, 'store', 'CURRENT'), 'nonsense')],
+    ['its first file, which names another', () => writeFile(join(dataDir, 'store', 'CURRENT'), 'MANIFEST-999999\n')],
+    ['the end of a table', () => damageTable((bytes) => void bytes.fill(0xff, bytes.length - 48))],
+    ['a block of a table', () => damageTable((bytes) => void bytes.fill(0xff, 0, 40))],
+    ['the index of a table', () => damageTable((bytes) => void bytes.fill(0xff, bytes.length - 90, bytes.length - 48))],
+  ])('sets it aside, and goes on in doubt: %s', async (_, damage) => {
+    await prepare(3, 4)
+    // The second start writes what the first one logged into a table.
+    await opened(async () => {})
+    await damage()
+    const found = await opened(async ({ doubt, identity }) => [doubt?.reason, identity.incarnation])
+    expect(found).toEqual([expect.stringContaining(`set aside in ${join(dataDir, 'lost-1000')}`), 'life-1'])
+    expect((await readdir(dataDir)).sort()).toEqual(['boot', 'lost-1000', 'store', 'wal'])
+    expect(await lastIndex()).toBe(9)
+    expect(await doubt()).toMatchObject({ reason: found[0] })
   })
 })

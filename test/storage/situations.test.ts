@@ -12,10 +12,13 @@ const stores = {
     store.rot([...store.image().keys()].find((key) => key.startsWith('chunk/')) as string),
   'damaged checkpoint record': ({ store }) => store.rot('checkpoint'),
   'without checkpoint': (world) => world.forgetCheckpoint(),
-  older: (world) => {
-    world.forgetCheckpoint()
-    return world.putCheckpoint(5, 'local')
+  older: async (world) => {
+    await world.forgetCheckpoint()
+    await world.putCheckpoint(5, 'local')
   },
+  'without a checkpoint that vanished': (world) => world.vanish('checkpoint'),
+  'without a table of contents': (world) => world.vanish('contents'),
+  'with a rotten table of contents': ({ store }) => store.rot('contents'),
 } satisfies Record<string, (world: StorageWorld) => void | Promise<void>>
 
 /** What was done to its log. Before that, the store gets a checkpoint if one is to be ahead of the log. */
@@ -78,7 +81,14 @@ const table: readonly [
   ['whole', 'without checkpoint', 'ok', '1–20', '1–20'],
   ['whole', 'older', 'ok', '1–20', '1–20'],
 
+  ['whole', 'without a checkpoint that vanished', 'ok', '1–20', '1–20'],
+  // Nobody can tell whether there was a doubt.
+  ['whole', 'without a table of contents', 'ok', '1–20 ?', '1–20 ?'],
+  ['whole', 'with a rotten table of contents', 'ok', '1–20 ?', '1–20 ?'],
+
   ['compacted', 'ok', 'ok', '11–20', '11–20'],
+  ['compacted', 'without a checkpoint that vanished', 'ok', '1–0 ?', 'DamagedLog'],
+  ['compacted', 'without a table of contents', 'ok', '11–20 ?', '11–20 ?'],
   ['compacted', 'ok', 'torn', '11–20 ?', '11–20 ?'],
   ['compacted', 'ok', 'damaged above', '11–14 ?', 'DamagedLog'],
   ['compacted', 'ok', 'missing', '11–10 ?', 'DamagedLog'],
@@ -193,6 +203,35 @@ describe('a doubt', () => {
     expect(await world.with(async ({ doubt }) => doubt?.reason)).toContain('record of the store')
   })
 
+  test.each(['doubt', 'identity'])(
+    'is in force again after its mark, or who it is about, has vanished: %s',
+    async (key) => {
+      const world = new StorageWorld()
+      await world.prepare({ voters: 3, compacted: false })
+      await world.damageEntry(15)
+      await world.with(async () => {})
+      world.vanish(key)
+      expect(await world.with(async ({ doubt }) => doubt?.reason)).toContain('record of the store')
+    },
+  )
+
+  test('has a higher number than any before it, also when the store is lost and the clock was set back', async () => {
+    const world = new StorageWorld()
+    await world.prepare({ voters: 3, compacted: false })
+    await world.damageEntry(15)
+    world.wall = 7_000
+    const numberOf = () => world.with(async ({ doubt }) => doubt?.number as number)
+    const first = await numberOf()
+    world.wall = 50
+    world.store.lose()
+    const second = await numberOf()
+    expect(second).toBeGreaterThan(first)
+    // Neither tells: the clock alone is left.
+    world.store.lose()
+    world.world.files.lose('/data/boot')
+    expect(await numberOf()).toBeLessThan(second)
+  })
+
   test('is durable before the log is cut, wherever the power goes', async () => {
     const damaged = async (seed: number): Promise<StorageWorld> => {
       const world = new StorageWorld(seed)
@@ -219,6 +258,16 @@ describe('a doubt', () => {
   })
 })
 
+describe('a node beside the only voter', () => {
+  test('does not refuse to start: it is not that voter', async () => {
+    const world = new StorageWorld()
+    await world.with(async () => {}, { mintIncarnation: () => 'life-9' })
+    await world.prepare({ voters: 1, compacted: false })
+    await world.damageEntry(15)
+    expect(await outcomeOf(world, false)).toBe('1–14 ?')
+  })
+})
+
 test('an identity that had to be built again learns its cluster from the checkpoint', async () => {
   const world = new StorageWorld()
   await world.prepare({ voters: 3, compacted: true })
@@ -232,9 +281,7 @@ test('a checkpoint of another cluster is refused', async () => {
   const world = new StorageWorld()
   await world.prepare({ voters: 3, compacted: false })
   await world.with(async () => {})
-  const image = new Map(world.store.image())
-  const identity = Buffer.from(image.get('identity') as Uint8Array).toString()
-  world.store.restore(image.set('identity', Buffer.from(identity.replace('"c1"', '"c2"'))))
+  await world.rewrite('identity', (text) => text.replace('"c1"', '"c2"'))
   await expect(world.open()).rejects.toMatchObject({ code: 'ForeignDirectory' })
 })
 

@@ -3,7 +3,9 @@
  * its opening damage.
  */
 import { type CheckpointOrigin, Checkpoints } from '../../../node/storage/checkpoints.ts'
+import { ListedStore } from '../../../node/storage/listed-store.ts'
 import { type NodeStorage, openStorage, type StorageOptions } from '../../../node/storage/open-storage.ts'
+import type { Store } from '../../../node/storage/store.ts'
 import { type Entry, EntryType, type LogStorage, type SnapshotMark } from '../../../raft/index.ts'
 import { SimulatedStore } from '../../sim/simulated-store.ts'
 import { Random } from '../../support/random.ts'
@@ -81,19 +83,28 @@ export class StorageWorld {
   }
 
   /** Puts a checkpoint into the store of the stopped node, whatever its log holds. */
-  async putCheckpoint(index: number, origin: CheckpointOrigin, term = 1): Promise<void> {
-    const put = async (): Promise<void> => {
-      const store = await this.store.open()
-      await putCheckpoint(await Checkpoints.open(store), markAt(index, term, this.#voters), origin)
-      await store.close()
-    }
-    await this.world.settle(put())
+  putCheckpoint(index: number, origin: CheckpointOrigin, term = 1): Promise<void> {
+    const mark = markAt(index, term, this.#voters)
+    return this.#change(async (store) => putCheckpoint(await Checkpoints.open(store), mark, origin))
   }
 
   /** The store as it was before there was a checkpoint. */
-  forgetCheckpoint(): void {
-    const image = [...this.store.image()].filter(([key]) => key !== 'checkpoint' && !key.startsWith('chunk/'))
-    this.store.restore(new Map(image))
+  forgetCheckpoint(): Promise<void> {
+    return this.#change(async (store) => store.write({ deletes: ['checkpoint', ...(await store.keys('chunk/'))] }))
+  }
+
+  /** The store as it would be if its text had been another. */
+  rewrite(key: string, change: (text: string) => string): Promise<void> {
+    return this.#change(async (store) => {
+      const text = Buffer.from((await store.get(key)) as Uint8Array).toString()
+      await store.write({ puts: [[key, Buffer.from(change(text))]] })
+    })
+  }
+
+  /** A value of the store is gone without a word. */
+  vanish(key: string): void {
+    if (!this.store.has(key)) throw new Error(`there is no '${key}'`)
+    this.store.restore(new Map([...this.store.image()].filter(([other]) => other !== key)))
   }
 
   entry(index: number): Entry {
@@ -148,6 +159,16 @@ export class StorageWorld {
     await this.world.pass(ms)
     this.world.files.crash()
     this.store.crash()
+  }
+
+  /** Of the stopped node's store, in good order. */
+  #change(change: (store: Store) => Promise<unknown>): Promise<void> {
+    const run = async (): Promise<void> => {
+      const store = await ListedStore.open(await this.store.open())
+      await change(store)
+      await store.close()
+    }
+    return this.world.settle(run())
   }
 
   async #append(log: LogStorage, from: number, to: number): Promise<void> {
