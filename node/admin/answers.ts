@@ -1,9 +1,16 @@
 /** How the HTTP side answers: JSON or text, never cached. */
 import type { ServerResponse } from 'node:http'
-import type { ErrorCode } from '../../wire/errors.ts'
+import type { ErrorCode, Outcome } from '../../wire/errors.ts'
 
-export function sendError(response: ServerResponse, status: number, code: ErrorCode, message: string): void {
-  sendJson(response, status, { error: { code, message } })
+/** `outcome` where something was to be changed: whether it was. */
+export function sendError(
+  response: ServerResponse,
+  status: number,
+  code: ErrorCode,
+  message: string,
+  outcome?: Outcome,
+): void {
+  sendJson(response, status, { error: { code, message, outcome } })
 }
 
 export function sendJson(response: ServerResponse, status: number, value: object): void {

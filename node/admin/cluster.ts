@@ -6,7 +6,8 @@
  *     POST /cluster/remove    { "id": "n4" }
  *     POST /cluster/transfer  { "to": "n2" }   leadership; without `to`: to whoever has caught up best
  *
- * Answers when the change is committed. A node that does not lead answers 307 with the leader's address.
+ * Answers when the change is committed. A node that does not lead answers 307 with the leader's address. An error tells by its `outcome` whether
+ * anything was done: `not-applied` may be asked again elsewhere.
  *
  * Any web page can send requests to loopback, so whatever comes from a page (it has an Origin) is refused, and so is a body that is not
  * declared as JSON, which a page may not send elsewhere without being asked first.
@@ -63,7 +64,7 @@ export async function changeCluster(
     sendElsewhere(control, path, answer.leader, response)
   } catch (error) {
     if (!(error instanceof MeshError)) throw error
-    sendError(response, statuses[error.code] ?? 500, error.code, error.message)
+    sendError(response, statuses[error.code] ?? 500, error.code, error.message, error.outcome)
   }
 }
 
@@ -84,7 +85,7 @@ function sendElsewhere(
   response: ServerResponse,
 ): void {
   const url = leader === undefined ? undefined : control.urlOf(leader)
-  if (url === undefined) return sendError(response, 503, 'NoQuorum', 'no leader is known')
+  if (url === undefined) return sendError(response, 503, 'NoQuorum', 'no leader is known', 'not-applied')
   response.setHeader('Location', new URL(path, url.replace(/^ws/, 'http')).href)
   sendJson(response, 307, { leader: { id: leader, url } })
 }

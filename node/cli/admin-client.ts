@@ -1,4 +1,5 @@
-/** Asks a node's HTTP side. Whoever does not answer is an expected case here, not an error. */
+/** Asks a node's HTTP side. Whoever does not answer is an expected case here, not an error; what a node refuses is read by `refusalOf`. */
+import { type ErrorCode, errorKinds, isErrorCode, MeshError, type Outcome } from '../../wire/errors.ts'
 
 export interface AdminAnswer {
   readonly ok: boolean
@@ -43,6 +44,20 @@ export async function postAdmin(
   } catch {
     return undefined
   }
+}
+
+/** What an answer that is not ok says. */
+export function refusalOf({ value }: AdminAnswer): MeshError {
+  const { code, message, outcome } =
+    (value as { error?: { code?: unknown; message?: unknown; outcome?: unknown } }).error ?? {}
+  const known: ErrorCode = isErrorCode(code) ? code : 'Remote'
+  return new MeshError(known, typeof message === 'string' ? message : 'the node refused without a reason', {
+    outcome: isOutcome(outcome) ? outcome : errorKinds[known].outcome,
+  })
+}
+
+function isOutcome(value: unknown): value is Outcome {
+  return value === 'not-applied' || value === 'applied' || value === 'unknown'
 }
 
 function httpUrl(url: string, path: string): URL {

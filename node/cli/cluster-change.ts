@@ -2,8 +2,8 @@
  * `meshmq cluster add|promote|remove|transfer-leader`: asks the leader, whoever it is, and waits until the change is committed.
  */
 import type { Command } from 'commander'
-import { type ErrorCode, isErrorCode, MeshError } from '../../wire/errors.ts'
-import { postAdmin } from './admin-client.ts'
+import { MeshError } from '../../wire/errors.ts'
+import { fetchAdmin, postAdmin, refusalOf } from './admin-client.ts'
 import { printJson, printLine } from './output.ts'
 import { parseInteger } from './parse.ts'
 import { addSessionOptions, type SessionOptions, serversOf, tokenOf } from './session.ts'
@@ -25,6 +25,9 @@ const TIMEOUT_S_MAX = 3600
 
 /** From node to node on the way to the leader; it may change meanwhile. */
 const HOPS_MAX = 5
+
+/** Between two rounds while nobody knows a leader, milliseconds. */
+const ROUND_PAUSE_MS = 200
 
 /** The node itself answers at its deadline: this is for one that does not. Milliseconds. */
 const ANSWER_SPARE_MS = 2_000
@@ -61,30 +64,65 @@ function addChangeOptions(command: Command): Command {
 }
 
 async function change(what: string, body: Readonly<Record<string, unknown>>, options: ChangeOptions): Promise<void> {
-  const members = await askLeader(`/cluster/${what}`, { ...body, timeoutMs: options.timeout * 1000 }, options)
+  const members = await askLeader(`/cluster/${what}`, body, options)
   if (options.json) return printJson(members)
   await printLine(`leader    ${members.leader ?? '-'}`)
   await printLine(`voters    ${members.voters.join(' ') || '-'}`)
   await printLine(`learners  ${members.learners.join(' ') || '-'}`)
 }
 
-/** The first server that answers, then whomever it names. */
+/**
+ * The servers in turn, until one of them leads or knows who does. Whoever knows no leader may have been removed: the others are asked. In an
+ * election nobody knows one, so all are asked again until the deadline.
+ */
 async function askLeader(path: string, body: object, options: ChangeOptions): Promise<Members> {
-  const timeoutMs = options.timeout * 1000 + ANSWER_SPARE_MS
-  const targets = serversOf(options)
-  for (let hops = 0; targets.length > 0 && hops < HOPS_MAX; ) {
-    const answer = await postAdmin(targets.shift()!, path, body, timeoutMs, tokenOf(options))
-    if (answer === undefined) continue
-    if (answer.location === undefined) return readMembers(answer)
-    hops++
-    targets.unshift(answer.location)
+  const deadlineMs = performance.now() + options.timeout * 1000
+  for (;;) {
+    let leaderless: MeshError | undefined
+    for (const server of serversOf(options)) {
+      const timeoutMs = Math.max(1, Math.ceil(deadlineMs - performance.now()))
+      const answer = await askThrough(server, path, { ...body, timeoutMs }, timeoutMs, tokenOf(options))
+      if (answer instanceof MeshError) leaderless = answer
+      else if (answer !== undefined) return answer
+    }
+    if (leaderless === undefined) {
+      throw new MeshError('Connection', 'no node answered that leads the cluster or knows who does')
+    }
+    if (performance.now() >= deadlineMs) throw leaderless
+    await new Promise((resolve) => setTimeout(resolve, ROUND_PAUSE_MS))
   }
-  throw new MeshError('Connection', 'no node answered that leads the cluster or knows who does')
 }
 
-function readMembers({ ok, value }: { readonly ok: boolean; readonly value: unknown }): Members {
-  if (ok) return value as Members
-  const { code, message } = (value as { error?: { code?: unknown; message?: unknown } }).error ?? {}
-  const known: ErrorCode = isErrorCode(code) ? code : 'Remote'
-  throw new MeshError(known, typeof message === 'string' ? message : 'the node refused without a reason')
+/** Undefined when the server does not answer; an error when it leads to no leader, so that nothing was done and others may be asked. */
+async function askThrough(
+  server: string,
+  path: string,
+  body: object,
+  timeoutMs: number,
+  token: string | undefined,
+): Promise<Members | MeshError | undefined> {
+  let target = server
+  for (let hops = 0; hops < HOPS_MAX; hops++) {
+    // A process that hangs takes the connection and never answers: it may not use up the time of the others.
+    if ((await fetchAdmin(target, '/livez')) === undefined) {
+      return hops === 0 ? undefined : noLeader(`the leader that ${server} names does not answer`)
+    }
+    const answer = await postAdmin(target, path, body, timeoutMs + ANSWER_SPARE_MS, token)
+    if (answer === undefined) {
+      throw new MeshError('Connection', `${target} broke off: the change may yet come to be, ask for the status`)
+    }
+    if (answer.ok) return answer.value as Members
+    if (answer.location === undefined) {
+      const refusal = refusalOf(answer)
+      // A leader whose change has not been confirmed yet says NoQuorum too: that must not be asked for twice.
+      if (refusal.code === 'NoQuorum' && refusal.outcome === 'not-applied') return refusal
+      throw refusal
+    }
+    target = answer.location
+  }
+  return noLeader(`the nodes from ${server} on name one another as the leader`)
+}
+
+function noLeader(why: string): MeshError {
+  return new MeshError('NoQuorum', why, { outcome: 'not-applied' })
 }

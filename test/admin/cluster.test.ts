@@ -70,7 +70,7 @@ describe('changes of the members over HTTP', () => {
     const unknown = await serve({ done: false, leader: undefined })
     expect(await unknown.post('/cluster/remove', { id: 'n3' })).toMatchObject({
       status: 503,
-      value: { error: { code: 'NoQuorum' } },
+      value: { error: { code: 'NoQuorum', outcome: 'not-applied' } },
     })
   })
 
@@ -79,12 +79,14 @@ describe('changes of the members over HTTP', () => {
     ['Precondition', 409],
     ['NoQuorum', 503],
     ['Timeout', 504],
-  ] as const)('that fail with %s are answered %i', async (code, status) => {
-    const { post } = await serve(new MeshError(code, 'because'))
-    expect(await post('/cluster/remove', { id: 'n3' })).toMatchObject({
-      status,
-      value: { error: { code, message: 'because' } },
-    })
+  ] as const)('that fail with %s are answered %i, with the outcome', async (code, status) => {
+    for (const outcome of ['not-applied', 'unknown'] as const) {
+      const { post } = await serve(new MeshError(code, 'because', { outcome }))
+      expect(await post('/cluster/remove', { id: 'n3' })).toMatchObject({
+        status,
+        value: { error: { code, message: 'because', outcome } },
+      })
+    }
   })
 
   it.each([
