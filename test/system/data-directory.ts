@@ -87,9 +87,9 @@ export class DataDirectory {
     else this.#store.failNextWrite()
   }
 
-  /** A byte of what was written to the log changes, under the eyes of the process that has it open. */
+  /** Some bytes of what was written to the log change, under the eyes of the process that has it open. */
   rotLive(): void {
-    this.isRotten = this.rotLog() || this.isRotten
+    for (let left = 10; left > 0; left--) this.isRotten = this.rotLog() || this.isRotten
   }
 
   /** A byte of what was written to the log changes. False: there is none to change. */

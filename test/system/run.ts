@@ -175,7 +175,12 @@ class Run {
       if (!this.#workload.isFounded) throw new Violation('an undisturbed cluster is founded', this.#describe())
     }
     this.#nemesis.start()
+    const { elections } = this.#oracle
     await this.#advance(this.#swarm.faultMs)
+    const isPeaceful = this.#swarm.faults.length === 0
+    if (isPeaceful && this.#oracle.elections > elections) {
+      throw new Violation('nobody elects without need', this.#describe())
+    }
     await this.#heal()
     this.#judge()
     const { swarm, scheduler, network, trace, oracle, nodes } = { ...this.#world(), nodes: this.#nodes }

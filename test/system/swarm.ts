@@ -114,14 +114,17 @@ export const topics = ['a.x', 'a.y', 'b.x', 'c'] as const
 export function drawSwarm(random: Random): Swarm {
   const work = drawWork(random)
   const nodes = random.chance(0.03) ? 1 : random.pick([3, 3, 3, 5])
+  // Now and then nothing happens at all: then nothing may happen to the leader either.
+  const isPeaceful = random.chance(0.04)
+  const noAmbush: Ambush = { toldVote: 0, writing: 0, elected: 0, acknowledged: 0 }
   return {
     nodes,
-    foundedInPeace: random.chance(0.85),
+    foundedInPeace: random.chance(0.85) || isPeaceful,
     faultMs: random.between(6_000, 16_000),
     weather: drawWeather(random),
     disk: drawDisk(random),
-    faults: drawFaults(random),
-    ambush: drawAmbush(random),
+    faults: isPeaceful ? [] : drawFaults(random),
+    ambush: isPeaceful ? noAmbush : drawAmbush(random),
     downMs: random.pick([[5, 50] as const, [50, 600] as const, [500, 4000] as const]),
     tickMs: 50,
     nodeGraceMs: random.pick([500, 2_000, 10_000]),
