@@ -1,13 +1,14 @@
 /**
- * `meshmq cluster status`, and the door to the changes (cluster-change.ts): the members as the node that we are connected to sees them, and each member's own word where it
- * can be reached. A dead member is a row, not an error.
+ * `meshmq cluster status`, and the door to the changes (cluster-change.ts): the members, and each member's own word where it can be reached. A
+ * dead member is a row, not an error; a cluster without a leader is shown, and is an error.
  */
 import type { Command } from 'commander'
+import { MeshError } from '../../wire/errors.ts'
 import type { MemberStatus, NodeStatus } from '../admin/index.ts'
-import { fetchAdmin } from './admin-client.ts'
 import { addClusterChanges } from './cluster-change.ts'
+import { type ClusterView, type MemberView, viewCluster } from './cluster-view.ts'
 import { printJson, printLine, printTable } from './output.ts'
-import { addSessionOptions, type SessionOptions, tokenOf, withClient } from './session.ts'
+import { addSessionOptions, type SessionOptions, serversOf, tokenOf } from './session.ts'
 
 interface ClusterCommandOptions extends SessionOptions {
   readonly json?: boolean
@@ -33,43 +34,53 @@ Examples:
 }
 
 async function showStatus(options: ClusterCommandOptions): Promise<void> {
-  const seen = (await withClient(options, (client) => client.admin.cluster())) as unknown as NodeStatus
-  const members = await Promise.all(
-    seen.members.map(async (member) => {
-      const own = member.id === seen.node ? seen : await askMember(member.url, tokenOf(options))
-      return { ...member, status: own }
-    }),
-  )
-  if (options.json) return printJson({ ...seen, members })
+  const view = await viewCluster(serversOf(options), tokenOf(options))
+  const { seen, members, unanswered } = view
+  if (options.json) await printJson({ ...seen, members, unanswered })
+  else await printStatus(view)
+  // Told first: what each node says is what the leader is missed for.
+  if (seen.leader === undefined) {
+    throw new MeshError('NoQuorum', 'no leader is known: nothing is confirmed until a majority elects one', {
+      outcome: 'not-applied',
+    })
+  }
+}
+
+const heads = [
+  'NODE',
+  'STATE',
+  'ROLE',
+  'TERM',
+  'LAG',
+  'APPLIED',
+  'COMMITTED',
+  'FIRST',
+  'CHECKPOINT',
+  'SESSIONS',
+  'VERSION',
+  'URL',
+]
+
+async function printStatus({ seen, members, unanswered }: ClusterView): Promise<void> {
   const leader = seen.leader === undefined ? 'no leader' : `leader ${seen.leader}`
   await printLine(
     `cluster ${seen.clusterName} (${seen.clusterId ?? 'not founded yet'}), ${leader}, term ${seen.term}\n`,
   )
-  const heads = [
-    'NODE',
-    'STATE',
-    'ROLE',
-    'LAG',
-    'APPLIED',
-    'COMMITTED',
-    'FIRST',
-    'CHECKPOINT',
-    'SESSIONS',
-    'VERSION',
-    'URL',
-  ]
   // What a follower lacks only the leader knows.
   const leads = members.find(({ status }) => status?.role === 'leader')?.status
   const rows = members.map((member) => {
     const known = leads?.members.find(({ id }) => id === member.id) ?? member
-    return [member.id, stateOf(member), roleOf(known, member.status), lagOf(known, leads), ...logOf(member), member.url]
+    const { term = '-' } = member.status ?? {}
+    const place = [member.id, stateOf(member), roleOf(known, member.status), term, lagOf(known, leads)]
+    return [...place, ...logOf(member), member.url]
   })
   await printTable(heads, rows)
+  const strangers = unanswered.filter(({ server }) => !members.some(({ url }) => url === server))
+  if (strangers.length > 0) await printLine('')
+  for (const { server, why } of strangers) await printLine(`${server}: ${why}`)
 }
 
-type Row = MemberStatus & { readonly status: NodeStatus | undefined }
-
-function stateOf({ connected, down, status }: Row): string {
+function stateOf({ connected, down, status }: MemberView): string {
   if (status !== undefined) return status.installing === undefined ? status.role : 'installing'
   return down ? 'down' : connected ? 'silent' : 'unreachable'
 }
@@ -83,13 +94,8 @@ function lagOf({ id, progress }: MemberStatus, leads: NodeStatus | undefined): s
   return id === leads?.node ? 0 : (progress?.lagEntries ?? '-')
 }
 
-function logOf({ status }: Row): (string | number)[] {
+function logOf({ status }: MemberView): (string | number)[] {
   if (status === undefined) return ['-', '-', '-', '-', '-', '-']
   const { appliedIndex, commitIndex, firstIndex, checkpointIndex, sessions, version } = status
   return [appliedIndex, commitIndex, firstIndex, checkpointIndex, sessions, version]
-}
-
-async function askMember(url: string, token: string | undefined): Promise<NodeStatus | undefined> {
-  const answer = await fetchAdmin(url, '/status?stateHash=0', token)
-  return answer?.ok ? (answer.value as NodeStatus) : undefined
 }

@@ -4,8 +4,8 @@ import { rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { type NodeOptions, startNode } from '../../node/index.ts'
-import { agreedLeader, isReady, statusOf } from '../support/admin.ts'
+import { type NodeOptions, type NodeStatus, startNode } from '../../node/index.ts'
+import { agreedLeader, get, isReady, statusOf } from '../support/admin.ts'
 import { eventually } from '../support/eventually.ts'
 import { freePorts, realDiskFolder } from '../support/place.ts'
 import { CliProcess, runCli } from './run-cli.ts'
@@ -55,6 +55,11 @@ async function startAll(ids: readonly string[], options: Partial<NodeOptions> = 
 
 function cluster(servers: readonly string[], ...args: string[]) {
   return runCli(['cluster', ...args], { environment: { MESHMQ_SERVERS: servers.join(',') } })
+}
+
+async function statusWithToken(url: string): Promise<NodeStatus> {
+  const response = await get(url, '/status', { authorization: 'Bearer t1' })
+  return (await response.json()) as NodeStatus
 }
 
 /** A port that takes connections and never answers, like a process that hangs. */
@@ -134,4 +139,46 @@ describe('a change of the members', () => {
       stdout: expect.stringMatching(/^voters {4}n1 n2 n4\nlearners {2}-$/m),
     })
   }, 60_000)
+})
+
+describe('the status', () => {
+  it('of a cluster without a leader has the word of each node, names those without one, and fails', async () => {
+    const { urls, stopOf } = await startAll(['n1', 'n2', 'n3'], { tokens: ['t1'] })
+    const [unused] = await freePorts(1)
+    const servers = [`ws://127.0.0.1:${unused}`, ...Object.values(urls)]
+    expect(await cluster(servers, 'status', '--token', 't1')).toMatchObject({ code: 0, stderr: '' })
+    await stopOf('n1')
+    await stopOf('n2')
+    await eventually(async () => (await statusWithToken(urls.n3!)).leader === undefined)
+
+    const table = await cluster(servers, 'status', '--token', 't1')
+    expect(table.code).toBe(1)
+    expect(table.stderr).toMatch(/^meshmq: NoQuorum: no leader is known: [^\n]+\n$/)
+    expect(table.stdout).toMatch(/^cluster meshmq \(\S+\), no leader, term \d+\n/)
+    expect(table.stdout).toMatch(/^n3 +(follower|preCandidate|candidate) +voter +\d+ /m)
+    for (const id of ['n1', 'n2'])
+      expect(table.stdout).toMatch(new RegExp(`^${id} +(down|unreachable) +voter +- `, 'm'))
+    expect(table.stdout).toMatch(new RegExp(`^${servers[0]}: no answer$`, 'm'))
+
+    const json = await cluster(servers, 'status', '--token', 't1', '--json')
+    expect([json.code, json.stderr]).toEqual([1, table.stderr])
+    const told = JSON.parse(json.stdout)
+    expect(told.leader).toBeUndefined()
+    expect(told.members.map((member: { status?: object }) => member.status !== undefined)).toEqual([false, false, true])
+    expect(told.unanswered.map(({ server }: { server: string }) => server)).toEqual(servers.slice(0, 3))
+
+    const stranger = await cluster(servers, 'status', '--token', 'wrong')
+    expect([stranger.code, stranger.stdout]).toEqual([1, ''])
+    expect(stranger.stderr).toMatch(/^meshmq: Unauthorized: [^\n]+\n$/)
+  })
+
+  it('is that of a node that knows the leader, though one that was removed is asked first', async () => {
+    const { urls } = await startAll(['n1', 'n2', 'n3'])
+    const removed = await agreedLeader(Object.values(urls))
+    await cluster(Object.values(urls), 'remove', removed)
+    await eventually(async () => (await statusOf(urls[removed]!)).leader === undefined)
+    const { code, stdout } = await cluster([urls[removed]!], 'status', '--json')
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ role: 'leader', member: 'voter' })
+  })
 })
