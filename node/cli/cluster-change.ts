@@ -4,7 +4,7 @@
 import type { Command } from 'commander'
 import { MeshError } from '../../wire/errors.ts'
 import { fetchAdmin, postAdmin, refusalOf } from './admin-client.ts'
-import { printJson, printLine } from './output.ts'
+import { example, printJson, printLine } from './output.ts'
 import { parseInteger } from './parse.ts'
 import { addSessionOptions, type SessionOptions, serversOf, tokenOf } from './session.ts'
 
@@ -34,32 +34,43 @@ const ANSWER_SPARE_MS = 2_000
 
 export function addClusterChanges(cluster: Command): void {
   const add = cluster
-    .command('add <id>')
+    .command('add')
     .description('add a node as a learner: it gets the log and does not count')
+    .argument('<id>', 'name of the node')
     .option('--promote', 'make it a voter as soon as it has caught up')
-  add.addHelpText(
-    'after',
-    `
-The node runs with its own directory, and its address is in the --cluster of every node.`,
-  )
+    .addHelpText('after', example('meshmq cluster add n4 --promote --timeout 600', aboutAdd))
   addChangeOptions(add).action((id: string, options: ChangeOptions & { readonly promote?: boolean }) =>
     change('add', { id, promote: options.promote === true }, options),
   )
-  addChangeOptions(cluster.command('promote <id>').description('make a learner a voter')).action(
-    (id: string, options: ChangeOptions) => change('promote', { id }, options),
+  const promote = cluster
+    .command('promote')
+    .description('make a learner a voter, as soon as it has caught up')
+    .argument('<id>', 'name of the learner')
+    .addHelpText('after', example('meshmq cluster promote n4'))
+  addChangeOptions(promote).action((id: string, options: ChangeOptions) => change('promote', { id }, options))
+  const remove = cluster
+    .command('remove')
+    .description('remove a node from the cluster, alive or dead')
+    .argument('<id>', 'name of the node')
+    .addHelpText('after', example('meshmq cluster remove n2', 'It is no member from then on, and has to be stopped.'))
+  addChangeOptions(remove).action((id: string, options: ChangeOptions) => change('remove', { id }, options))
+  const transfer = cluster
+    .command('transfer-leader')
+    .description('hand leadership over to another voter')
+    .argument('[id]', 'name of that voter; without it the one that has caught up best')
+    .addHelpText('after', example('meshmq cluster transfer-leader n3'))
+  addChangeOptions(transfer).action((id: string | undefined, options: ChangeOptions) =>
+    change('transfer', id ? { to: id } : {}, options),
   )
-  addChangeOptions(cluster.command('remove <id>').description('remove a node from the cluster')).action(
-    (id: string, options: ChangeOptions) => change('remove', { id }, options),
-  )
-  addChangeOptions(
-    cluster.command('transfer-leader [id]').description('let another node lead, or the one that has caught up best'),
-  ).action((id: string | undefined, options: ChangeOptions) => change('transfer', id ? { to: id } : {}, options))
 }
+
+const aboutAdd = `The node has to run, with a directory of its own, and its address has to be in the --cluster of every node.
+With --promote the command may be run again after a timeout: it goes on from there.`
 
 function addChangeOptions(command: Command): Command {
   command
     .option('--json', 'print a JSON object')
-    .option('--timeout <s>', 'wait so long, seconds', parseInteger(1, TIMEOUT_S_MAX), TIMEOUT_S_DEFAULT)
+    .option('--timeout <s>', 'give up after so many seconds', parseInteger(1, TIMEOUT_S_MAX), TIMEOUT_S_DEFAULT)
   return addSessionOptions(command)
 }
 

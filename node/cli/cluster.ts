@@ -7,7 +7,7 @@ import { MeshError } from '../../wire/errors.ts'
 import type { MemberStatus, NodeStatus } from '../admin/index.ts'
 import { addClusterChanges } from './cluster-change.ts'
 import { type ClusterView, type MemberView, viewCluster } from './cluster-view.ts'
-import { printJson, printLine, printTable } from './output.ts'
+import { example, printJson, printLine, printTable } from './output.ts'
 import { addSessionOptions, type SessionOptions, serversOf, tokenOf } from './session.ts'
 
 interface ClusterCommandOptions extends SessionOptions {
@@ -20,6 +20,13 @@ export function addClusterCommands(program: Command): void {
     .command('status')
     .description('show members, leader, log and checkpoints')
     .option('--json', 'print a JSON object')
+    .addHelpText(
+      'after',
+      example(
+        'meshmq cluster status',
+        'LAG counts log entries; FIRST and CHECKPOINT are log indexes. Without a leader it shows what each node says, and exits with 1.',
+      ),
+    )
   addSessionOptions(status).action(showStatus)
   addClusterChanges(cluster)
   cluster.addHelpText(

@@ -32,7 +32,7 @@ export function addDevCommand(program: Command): void {
   program
     .command('dev')
     .description('run a whole cluster on this machine, one process a node')
-    .option('--nodes <n>', 'how many nodes', parseInteger(1, MEMBERS_MAX), 3)
+    .option('--nodes <n>', `how many nodes, at most ${MEMBERS_MAX}`, parseInteger(1, MEMBERS_MAX), 3)
     .option(
       '--port <port>',
       'port of the first node; the others follow',

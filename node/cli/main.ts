@@ -25,6 +25,15 @@ import { addSubscribeCommand } from './subscribe.ts'
 const EXIT_FAILURE = 1
 const EXIT_USAGE = 2
 
+const hints = `
+To begin with:
+  $ meshmq dev                                # three nodes on this machine
+  $ meshmq sub 'orders.*' --queue billing     # in a second terminal
+  $ meshmq pub orders.created 'hello'         # in a third
+
+Environment: MESHMQ_SERVERS and MESHMQ_TOKEN for clients, MESHMQ_SECRET and MESHMQ_TOKENS for nodes, MESHMQ_DEBUG for stacks.
+Exit codes: 0 done, 1 failed, 2 called wrongly; what failed is one line on standard error.`
+
 function createProgram(): Command {
   const program = new Command('meshmq')
     .description('A distributed pub/sub mesh and message queue.')
@@ -32,6 +41,7 @@ function createProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .showSuggestionAfterError(false)
+    .addHelpText('after', hints)
   addDevCommand(program)
   addStartCommand(program)
   addPublishCommand(program)

@@ -19,6 +19,11 @@ export async function printLine(line: string): Promise<void> {
   if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain')
 }
 
+/** The end of a command's help. */
+export function example(line: string, more = ''): string {
+  return `\nExample:\n  $ ${line}${more && `\n\n${more}`}`
+}
+
 /** One JSON value on one line. */
 export function printJson(value: unknown): Promise<void> {
   return printLine(JSON.stringify(value, replaceForJson))

@@ -22,6 +22,14 @@ export function collectList(text: string, previous: readonly string[] = []): str
   return [...previous, ...values]
 }
 
+/** URLs of nodes, as `collectList` takes them. */
+export function collectServers(text: string, previous: readonly string[] = []): string[] {
+  const servers = collectList(text, previous)
+  const wrong = servers.find((server) => !/^wss?:\/\//.test(server) || !URL.canParse(server))
+  if (wrong !== undefined) throw new InvalidArgumentError(`'${wrong}' is not a ws:// or wss:// address.`)
+  return servers
+}
+
 /** `key=value`, repeatable. */
 export function collectHeader(text: string, previous: Readonly<Record<string, string>> = {}): Record<string, string> {
   const at = text.indexOf('=')

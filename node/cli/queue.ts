@@ -1,7 +1,7 @@
 /** `meshmq queue`: what the queues hold, and how they come and go. */
 import type { Command } from 'commander'
 import type { Queue } from '../../client/index.ts'
-import { printJson, printLine, printTable } from './output.ts'
+import { example, printJson, printLine, printTable } from './output.ts'
 import { addSessionOptions, type SessionOptions, withClient } from './session.ts'
 
 interface QueueCommandOptions extends SessionOptions {
@@ -12,16 +12,22 @@ interface QueueCommandOptions extends SessionOptions {
 export function addQueueCommands(program: Command): void {
   const queue = program.command('queue').description('look at queues, make, bind and delete them')
   const list = queue.command('ls').description('list all queues').option('--json', 'print a JSON array')
+  list.addHelpText('after', example('meshmq queue ls --json | jq ".[].queue"'))
   addReadOptions(list).action(listQueues)
   const info = queue
     .command('info')
     .description('show one queue')
     .argument('<name>', 'name of the queue')
     .option('--json', 'print a JSON object')
+    .addHelpText('after', example('meshmq queue info billing'))
   addReadOptions(info).action(showQueue)
-  addChange(queue, 'declare', 'make a durable queue; nothing happens when it is there', (target) => target.declare())
-  addBinding(queue, 'bind', 'store in the queue what matches from now on', (target, pattern) => target.bind(pattern))
-  addBinding(queue, 'unbind', 'store it there no longer', (target, pattern) => target.unbind(pattern))
+  addChange(queue, 'declare', 'make a durable queue, unless it is there already', (target) => target.declare())
+  addBinding(queue, 'bind', 'store in a queue what matches a pattern, from now on', (target, pattern) =>
+    target.bind(pattern),
+  )
+  addBinding(queue, 'unbind', 'take a binding back; what the queue holds stays', (target, pattern) =>
+    target.unbind(pattern),
+  )
   addChange(queue, 'delete', 'delete a queue with its messages', (target) => target.delete())
   queue.addHelpText(
     'after',
@@ -36,6 +42,7 @@ Examples:
 /** Says nothing when it is done. */
 function addChange(parent: Command, name: string, text: string, change: (queue: Queue) => Promise<void>): void {
   const command = parent.command(name).description(text).argument('<name>', 'name of the queue')
+  command.addHelpText('after', example(`meshmq queue ${name} billing`))
   addSessionOptions(command).action((queue: string, options: SessionOptions) =>
     withClient(options, (client) => change(client.queue(queue))),
   )
@@ -49,6 +56,7 @@ function addBinding(
 ): void {
   const command = parent.command(name).description(text).argument('<name>', 'name of the queue')
   command.argument('<pattern>', 'a topic; * stands for one word, # for any number')
+  command.addHelpText('after', example(`meshmq queue ${name} billing 'orders.#'`))
   addSessionOptions(command).action((queue: string, pattern: string, options: SessionOptions) =>
     withClient(options, (client) => change(client.queue(queue), pattern)),
   )

@@ -16,7 +16,7 @@ export function addRepairCommand(program: Command): void {
     .command('repair')
     .description("look at a stopped node's data directory, and accept what is lost")
     .requiredOption('--data <dir>', "the node's data directory")
-    .option('--accept-loss', 'accept what is told without this option')
+    .option('--accept-loss', 'accept the loss that is told without this option')
     .option('--json', 'print a JSON object')
     .addHelpText(
       'after',

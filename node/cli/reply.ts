@@ -17,7 +17,7 @@ export function addReplyCommand(program: Command): void {
   const command = program
     .command('reply')
     .description('answer requests; several responders share them')
-    .argument('<topic>', 'a topic or pattern')
+    .argument('<pattern>', 'the topics to answer; * stands for one word, # for any number')
     .argument('[body]', 'the answer; - reads standard input')
     .option('--echo', 'answer with the body of the request')
     .option('-n, --count <n>', 'end after so many answers', parseInteger(1))

@@ -3,7 +3,7 @@
  */
 import type { Command } from 'commander'
 import type { Client } from '../../client/index.ts'
-import { collectList } from './parse.ts'
+import { collectServers } from './parse.ts'
 
 export interface SessionOptions {
   readonly server?: readonly string[]
@@ -18,7 +18,11 @@ const CONNECT_TIMEOUT_MS = 3_000
 
 export function addSessionOptions(command: Command): Command {
   return command
-    .option('-s, --server <url>', 'a node, repeatable (MESHMQ_SERVERS; default: ports 7101 to 7103 here)', collectList)
+    .option(
+      '-s, --server <url>',
+      'ws:// or wss:// URL of a node, repeatable (MESHMQ_SERVERS; default: ws://127.0.0.1:7101 to :7103)',
+      collectServers,
+    )
     .option('--token <token>', 'what the cluster asks its clients for (MESHMQ_TOKEN)')
 }
 
@@ -43,7 +47,7 @@ export async function withClient<T>(options: SessionOptions, use: (client: Clien
 export function serversOf(options: SessionOptions): string[] {
   if (options.server !== undefined) return [...options.server]
   const fromEnvironment = process.env.MESHMQ_SERVERS
-  return fromEnvironment ? collectList(fromEnvironment) : defaultServers
+  return fromEnvironment ? collectServers(fromEnvironment) : defaultServers
 }
 
 export function tokenOf(options: SessionOptions): string | undefined {

@@ -32,9 +32,9 @@ export function addStartCommand(program: Command): void {
     .option('--id <id>', 'name of this node, one of --cluster')
     .option('--listen <host:port>', 'where it listens, for clients, peers and HTTP')
     .option('--cluster <members>', 'all members, this node included: n1=ws://host:port,n2=…', collectMembers)
-    .option('--data <dir>', 'directory for its log, of this node alone')
+    .option('--data <dir>', 'directory of this node alone; made when it is not there')
     .option('--config <file>', 'JSON with the options of startNode; the command line wins over it')
-    .option('--cluster-name <name>', 'peers and clients of another name are refused')
+    .option('--cluster-name <name>', 'peers and clients of another name are refused (default: meshmq)')
     .option('--secret <secret>', 'what peers show each other (better: MESHMQ_SECRET or --secret-file)')
     .option('--secret-file <file>', 'file that holds the secret')
     .option('--token <token>', 'what clients must show, repeatable (MESHMQ_TOKENS)', collectList)
@@ -77,7 +77,10 @@ function parentGone(): Promise<void> {
   })
 }
 
-/** Not judged here: `startNode` does. */
+/** What has no default, by the names in the file. */
+const needed = { id: '--id', listen: '--listen', dataDir: '--data', cluster: '--cluster' }
+
+/** Only what is missing is told here, in the words of the command line: values are for `startNode` to judge. */
 function gatherOptions(options: StartCommandOptions): NodeOptions {
   const given = {
     id: options.id,
@@ -92,6 +95,10 @@ function gatherOptions(options: StartCommandOptions): NodeOptions {
   const file = options.config === undefined ? {} : readConfigFile(options.config)
   const named = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
   const merged: object = { ...file, ...named }
+  const missing = Object.entries(needed).flatMap(([option, flag]) => (Object.hasOwn(merged, option) ? [] : [flag]))
+  if (missing.length > 0) {
+    throw new MeshError('Validation', `start needs ${missing.join(', ')}, or a --config that has them`)
+  }
   return { ...merged, logger: chooseLogger(options, file.logger) } as NodeOptions
 }
 

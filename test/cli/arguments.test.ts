@@ -30,6 +30,15 @@ describe('help', () => {
     },
   )
 
+  it.each([
+    ...['ls', 'info', 'declare', 'bind', 'unbind', 'delete'].map((name) => ['queue', name]),
+    ...['status', 'add', 'promote', 'remove', 'transfer-leader'].map((name) => ['cluster', name]),
+  ])('of %s %s has an example', async (group, name) => {
+    const { code, stdout, stderr } = await runCli([group!, name!, '--help'])
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(new RegExp(`Example:\n {2}\\$ meshmq ${group} ${name}\\b`))
+  })
+
   it('is shown on standard error when the command is missing', async () => {
     const { code, stdout, stderr } = await runCli([])
     expect([code, stdout]).toEqual([2, ''])
@@ -52,6 +61,8 @@ describe('wrong arguments are told on one line with exit code 2', () => {
     ['a prefetch beyond the limit', ['sub', 'a', '--prefetch', '10001'], /from 1 to 10000/],
     ['a header without a value', ['pub', 'a', 'b', '-H', 'tenant'], /must be key=value/],
     ['too many nodes', ['dev', '--nodes', '10'], /from 1 to 9/],
+    ['a server that is no URL', ['queue', 'ls', '--server', 'localhost:7101'], /'localhost:7101' is not a ws:\/\/ or/],
+    ['one of a change, too', ['cluster', 'remove', 'n1', '-s', 'localhost:7101'], /'localhost:7101' is not a ws:/],
     ['a cluster without URLs', ['start', '--cluster', 'n1,n2'], /must be a list such as/],
   ])('%s', async (_, args, message) => {
     const { code, stdout, stderr } = await runCli(args)
@@ -68,7 +79,13 @@ describe('what fails is told on one line with exit code 1', () => {
     ['too much standard input', ['pub', 'a', '-'], 'x'.repeat(1_048_577), /PayloadTooLarge: standard input/],
     ['a reply without an answer', ['reply', 'a'], '', /Validation: reply takes either/],
     ['a reply with two answers', ['reply', 'a', 'b', '--echo'], '', /Validation: reply takes either/],
-    ['a configuration that is not there', ['start', '--config', '/nowhere.json'], '', /ENOENT: /],
+    [
+      'a start of no node',
+      ['start', '--id', 'n1'],
+      '',
+      /Validation: start needs --listen, --data, --cluster, or a --config/,
+    ],
+    ['a configuration that is not there', ['start', '--config', '/nowhere.json'], '', /^meshmq: ENOENT: no such file/],
   ])('%s', async (_, args, input, message) => {
     const { code, stdout, stderr } = await runCli(args, { input })
     expect([code, stdout]).toEqual([1, ''])
