@@ -28,7 +28,6 @@ import type { PlacedRecord } from './batch.ts'
 import { decodeLogEnd, groupStateRecord, type PlainRecord, voteOf } from './group-state.ts'
 import { KeptTable } from './kept-table.ts'
 import { LogIndexTable, positionOf, sequenceOf } from './log-index.ts'
-import { decodeSettled } from './pending-append.ts'
 import { RecordType, termBits } from './record.ts'
 import { TermRuns } from './term-runs.ts'
 
@@ -94,7 +93,7 @@ export class GroupHistory {
       case RecordType.groupState:
         return this.#acceptGroupState(term, index, body)
       case RecordType.base:
-        this.#acceptBase(index, term, body)
+        this.#acceptBase(index, term)
         return undefined
       default:
         return this.#acceptEntry({ index, term, type: type as EntryType }, header.previousTerm, position, body)
@@ -204,9 +203,7 @@ export class GroupHistory {
     return this.#acceptHardState(term, commit, voteOf(body))
   }
 
-  #acceptBase(index: LogIndex, term: Term, body: Buffer | undefined): void {
-    // It may have been known by a checkpoint that is not in force any more.
-    if (body !== undefined && this.#hole !== 'damaged') this.#settle(decodeSettled(body))
+  #acceptBase(index: LogIndex, term: Term): void {
     this.#voidFrom(this.#settled + 1)
     for (const chain of this.#chains) this.#keepUpTo(chain, chain.index.lastIndex)
     this.#chains = [newChain(index, term)]

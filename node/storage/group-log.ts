@@ -105,8 +105,7 @@ export class GroupLog implements LogStorage, PlacementSink {
     const voidsFrom =
       this.held.lowestSegmentFrom(this.#settled + 1) ?? (this.#tail.length > 0 ? this.#shared.segment : undefined)
     this.#tail.length = this.#tailDone
-    const settled = this.#settled
-    this.held.reset(base, settled)
+    this.held.reset(base, this.#settled)
     this.#settled = Math.min(this.#settled, base.index)
     this.#checkpoint = base.index
     const { index, term } = base
@@ -120,7 +119,7 @@ export class GroupLog implements LogStorage, PlacementSink {
       memberships: [],
     }
     return this.#submit({
-      head: encodeBase(base, settled),
+      head: encodeBase(base),
       entries: [],
       isKept: false,
       previousTerm: 0,

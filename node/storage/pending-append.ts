@@ -4,7 +4,6 @@
 import type { Entry, HardState, LogIndex, NodeId, Term } from '../../raft/index.ts'
 import type { GroupState, PlainRecord } from './group-state.ts'
 import { RecordType } from './record.ts'
-import { readUint64, writeUint64 } from './uint64.ts'
 
 /** Told, in log order, where each entry of a synced batch lies. */
 export interface PlacementSink {
@@ -36,16 +35,8 @@ export function encodeHardState({ term, vote, commit }: HardState): PlainRecord 
   return { type: RecordType.hardState, term, index: commit, body: voteBytes(vote) }
 }
 
-/** `settled`: entries of the log up to there were committed, and stay held. */
-export function encodeBase(base: { readonly index: LogIndex; readonly term: Term }, settled: LogIndex): PlainRecord {
-  const body = Buffer.alloc(8)
-  writeUint64(body, 0, settled)
-  return { type: RecordType.base, term: base.term, index: base.index, body }
-}
-
-/** Of the body of a base record. */
-export function decodeSettled(body: Buffer): LogIndex {
-  return readUint64(body, 0)
+export function encodeBase(base: { readonly index: LogIndex; readonly term: Term }): PlainRecord {
+  return { type: RecordType.base, term: base.term, index: base.index, body: Buffer.alloc(0) }
 }
 
 function voteBytes(vote: NodeId): Buffer {

@@ -29,7 +29,7 @@ export const RecordType = {
   hardState: 16,
   /** All that must be known of a group before its next record: see group-state.ts. */
   groupState: 17,
-  /** The log is empty and goes on behind the entry (index, term). body: u64, up to where its entries were committed. */
+  /** The log is empty and goes on behind the entry (index, term). */
   base: 18,
   /** A start told of a damage at segment `term`, offset `index`, and went on: it is not told again. Of no group. */
   acceptedDamage: 19,

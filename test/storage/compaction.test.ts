@@ -333,3 +333,83 @@ test('a segment that makes older records void outlives them', async () => {
   await bench.compact(38, new Set([1]))
   expect((await bench.files())[0]).toBeGreaterThan(3)
 })
+
+test('the state of every group is told anew in each segment, so that any older one may go', async () => {
+  const bench = new Bench()
+  await bench.open()
+  const votes = { term: 7, vote: 'n3', commit: 0 }
+  await bench.world.settle(bench.wal.group(otherGroup).append({ hardState: votes, entries: [] }))
+  await bench.world.settle(bench.log.append({ hardState: { ...votes, term: 8 }, entries: [] }))
+  for (let index = 1; index <= 30; index++)
+    await bench.world.settle(bench.log.append({ entries: [entry(index, 700, 8)] }))
+  await bench.compact(28, new Set())
+  expect((await bench.files())[0]).toBeGreaterThan(3)
+  bench.world.files.crash()
+  const wal = await bench.open({ mustExist: true, checkpoint: { group, mark: { index: 27, term: 8 } } })
+  expect(wal.report).toMatchObject({ damages: [], forgets: false })
+  expect(bench.log.recovered().hardState).toMatchObject({ term: 8, vote: 'n3' })
+  expect(wal.group(otherGroup).recovered().hardState).toEqual(votes)
+})
+
+test('no file goes before the manifest says so', async () => {
+  const bench = new Bench()
+  let allow = (): void => {}
+  const remove = () =>
+    new Promise<void>((resolve) => {
+      allow = resolve
+    })
+  await bench.open({ manifest: { value: nothingRemoved, remove } })
+  await bench.fill(1, 40)
+  const before = await bench.files()
+  const compaction = bench.wal.compact({ group, firstIndex: 38, live: new Set() })
+  await bench.world.pass(1_000)
+  expect(await bench.files()).toEqual(before)
+  allow()
+  expect((await bench.world.settle(compaction)).removed).toBeGreaterThan(3)
+  expect((await bench.files())[0]).toBeGreaterThan(4)
+})
+
+test('what an append under way replaces is needed until that one is synced', async () => {
+  for (let ms = 0; ms < 40; ms += 2) {
+    const bench = new Bench()
+    await bench.open({ batchBytesMax: 1_000 })
+    await bench.fill(1, 20)
+    // Long before the cut is written, which waits behind all of these.
+    for (let index = 21; index <= 60; index++) void bench.log.append({ entries: [entry(index)] })
+    void bench.log.append({ entries: [entry(11, 700, 2)] })
+    void bench.wal.compact({ group, firstIndex: 11, live: new Set() })
+    await bench.world.pass(ms)
+    bench.world.files.crash()
+    const wal = await bench.open({ mustExist: true, checkpoint: { group, mark: { index: 10, term: 1 } } })
+    expect(wal.report.damages).toEqual([])
+    const { lastIndex, termRuns } = bench.log.recovered()
+    expect(lastIndex === 11 ? termRuns.at(-1) : lastIndex >= 20).toEqual(
+      lastIndex === 11 ? { firstIndex: 11, term: 2 } : true,
+    )
+  }
+})
+
+test('what proves that entries before a damage still count stays as long as they do', async () => {
+  const bench = new Bench()
+  const hardState = (commit: number) => ({ term: 1, vote: 'n1', commit })
+  await bench.open()
+  // Segment 1: entries of which nobody knows yet that they are committed; 2 tells it; 3 is going to be lost.
+  for (const index of [1, 2]) await bench.world.settle(bench.log.append({ entries: [entry(index, 2_500)] }))
+  for (let index = 3; index <= 30; index++) {
+    await bench.world.settle(
+      bench.log.append({ hardState: hardState(index > 5 ? 3 : 0), entries: [entry(index, 900)] }),
+    )
+  }
+  await bench.world.settle(bench.wal.close())
+  const lost = `${directory}/0000000000000003.wal`
+  bench.world.files.lose(lost)
+  const options = { mustExist: true, checkpoint: { group, mark: { index: 28, term: 1 } }, onDoubt: async () => {} }
+  const first = await bench.open(options)
+  expect(first.report).toMatchObject({ damages: [{ file: lost }], forgets: false })
+  expect(bench.log.missing([1, 2])).toEqual([])
+  await bench.compact(29, new Set([1, 2]))
+  bench.world.files.crash()
+  const second = await bench.open(options)
+  expect(second.report).toMatchObject({ damages: [], forgets: false })
+  expect(bench.log.missing([1, 2])).toEqual([])
+})
