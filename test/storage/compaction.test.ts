@@ -413,3 +413,25 @@ test('what proves that entries before a damage still count stays as long as they
   expect(second.report).toMatchObject({ damages: [], forgets: false })
   expect(bench.log.missing([1, 2])).toEqual([])
 })
+
+test('what a checkpoint told of the commit index outlives that checkpoint', async () => {
+  const bench = new Bench()
+  await bench.open()
+  for (let index = 1; index <= 10; index++) await bench.world.settle(bench.log.append({ entries: [entry(index)] }))
+  bench.world.files.crash()
+  await bench.open({ mustExist: true, checkpoint: { group, mark: { index: 8, term: 1 } } })
+  // An install begins, and needs nothing that is not held.
+  expect(bench.log.missing([3, 8, 9])).toEqual([9])
+  await bench.world.settle(bench.log.keep([entry(9, 10, 2)]))
+  bench.world.files.crash()
+  // Its checkpoint was stored; the log is reset at the next start.
+  const mark = { index: 50, term: 2 }
+  await bench.open({ mustExist: true, checkpoint: { group, mark } })
+  await bench.world.settle(bench.log.reset(mark))
+  expect(bench.log.missing([3, 8, 9])).toEqual([])
+  expect(bench.log.holds(10)).toBe(false)
+  bench.world.files.crash()
+  await bench.open({ mustExist: true, checkpoint: { group, mark } })
+  expect(bench.log.missing([3, 8, 9])).toEqual([])
+  expect(bench.log.holds(10)).toBe(false)
+})
