@@ -68,9 +68,12 @@ export interface NodeOptions {
   readonly checkpointBytes?: number
   /** Log bytes that a leader keeps for followers that lack them; beyond it they get a checkpoint. Default 256 MiB. */
   readonly trailingLogBytesMax?: number
-  /** Size of one file of the log. Default 32 MiB. */
+  /** Size of one file of the log. 2 MiB to 1 GiB; default 32 MiB. */
   readonly segmentBytes?: number
-  /** Free space of the disk below which a leader refuses publishes with `DiskFull`; 0: never. Default 256 MiB. */
+  /**
+   * Free space of the disk below which a leader refuses publishes with `DiskFull`; 0: never. At least what goes on meanwhile takes
+   * (`diskReserveBytesMin`); default 256 MiB, or four segments if that is more. A large checkpoint adds to it by itself.
+   */
   readonly diskReserveBytes?: number
 }
 
@@ -85,13 +88,26 @@ export interface NodeConfig extends Required<Omit<NodeOptions, 'listen' | 'logge
 /** Members of one cluster. Each of them costs the leader a copy of every entry. */
 export const MEMBERS_MAX = 9
 
+const MIB = 1024 * 1024
+
 /** A segment holds at least one entry of full size, with the headers around it. */
-const SEGMENT_BYTES_MIN = 2 * 1024 * 1024
+const SEGMENT_BYTES_MIN = 2 * MIB
+/** Places in a segment are 32 bits; a start reads a segment at a time into memory. */
+const SEGMENT_BYTES_MAX = 1024 * MIB
+
+/** What the store takes for its log and its tables while it rewrites them, with the values that are always there. */
+const STORE_BYTES = 8 * MIB
+
+/**
+ * What a node that refuses publishes still writes: the log moves on by two segments, which are prepared whole, and the store rewrites
+ * its tables and the checkpoint, which is there twice until the former one is gone.
+ */
+export function diskReserveBytesMin(segmentBytes: number, checkpointBytes = 0): number {
+  return 2 * segmentBytes + STORE_BYTES + 2 * checkpointBytes
+}
 
 /** What peers on loopback show each other when no secret is given: any program on the machine may join them anyway. */
 const LOOPBACK_SECRET = 'meshmq-loopback'
-
-const MIB = 1024 * 1024
 
 const name = (what: string) =>
   z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/, `must be a ${what}: letters, digits, - and _, at most 63`)
@@ -144,8 +160,10 @@ const schema = z.strictObject({
   entryCacheBytes: bytes(0).default(64 * MIB),
   checkpointBytes: bytes(4096).default(64 * MIB),
   trailingLogBytesMax: bytes(0).default(256 * MIB),
-  segmentBytes: bytes(SEGMENT_BYTES_MIN).default(32 * MIB),
-  diskReserveBytes: bytes(0).default(256 * MIB),
+  segmentBytes: bytes(SEGMENT_BYTES_MIN)
+    .max(SEGMENT_BYTES_MAX)
+    .default(32 * MIB),
+  diskReserveBytes: bytes(0).optional(),
 })
 
 /** Fills in the defaults. Throws MeshError `Validation` that names every field it refuses. */
@@ -154,10 +172,15 @@ export function parseNodeOptions(input: unknown): NodeConfig {
   if (!parsed.success) throw new MeshError('Validation', describeIssues(parsed.error.issues))
   const options = parsed.data
   const loopbackOnly = isLoopbackHost(options.listen.host) && Object.values(options.cluster).every(isLoopbackUrl)
-  const problem = memberProblem(options.id, options.listen, options.cluster) ?? timingProblem(options)
+  const diskReserveBytes = options.diskReserveBytes ?? Math.max(256 * MIB, 4 * options.segmentBytes)
+  const problem =
+    memberProblem(options.id, options.listen, options.cluster) ??
+    timingProblem(options) ??
+    reserveProblem(diskReserveBytes, options.segmentBytes)
   if (problem !== undefined) throw new MeshError('Validation', problem)
   if (!loopbackOnly) refuseOpenDoors(options)
-  return { ...options, secret: options.secret ?? LOOPBACK_SECRET, logger: resolveLogger(options.logger), loopbackOnly }
+  const secret = options.secret ?? LOOPBACK_SECRET
+  return { ...options, diskReserveBytes, secret, logger: resolveLogger(options.logger), loopbackOnly }
 }
 
 function describeIssues(issues: readonly z.core.$ZodIssue[]): string {
@@ -205,6 +228,12 @@ function timingProblem(options: {
     return 'electionTimeoutMs: must be at least twice heartbeatMs'
   }
   return undefined
+}
+
+function reserveProblem(diskReserveBytes: number, segmentBytes: number): string | undefined {
+  const least = diskReserveBytesMin(segmentBytes)
+  if (diskReserveBytes === 0 || diskReserveBytes >= least) return undefined
+  return `diskReserveBytes: must be 0 or at least ${least}: two files of the log (segmentBytes) and ${STORE_BYTES} for the store`
 }
 
 /** Beyond loopback strangers can knock: nothing is open by default. */

@@ -9,7 +9,7 @@ import type { Clock, GroupId, RoleChange } from '../raft/index.ts'
 import { MeshError } from '../wire/errors.ts'
 import { Bodies } from './bodies.ts'
 import { Checkpointing } from './checkpointing/checkpointing.ts'
-import type { NodeConfig } from './config.ts'
+import { diskReserveBytesMin, type NodeConfig } from './config.ts'
 import { DiskSpace } from './disk-space.ts'
 import { Gateway } from './gateway/gateway.ts'
 import { answerQuery } from './gateway/queries.ts'
@@ -156,9 +156,16 @@ export class NodeCore {
 
   #makeDisk(): DiskSpace {
     const { clock, config, storage } = this.#options
-    const { logger, diskReserveBytes: reserveBytes } = config
-    const onFull = () => this.#checkpointing.makeRoom()
-    return new DiskSpace({ clock, logger, reserveBytes, freeBytes: () => storage.freeBytes(), onFull })
+    const { logger, diskReserveBytes, segmentBytes } = config
+    const needed = () => diskReserveBytesMin(segmentBytes, storage.checkpoints.current?.bytes)
+    return new DiskSpace({
+      clock,
+      logger,
+      reserveBytes: () => (diskReserveBytes === 0 ? 0 : Math.max(diskReserveBytes, needed())),
+      freeBytes: () => storage.freeBytes(),
+      writtenBytes: () => storage.writtenBytes(),
+      onFull: () => this.#checkpointing.makeRoom(),
+    })
   }
 
   #makeCheckpointing(): Checkpointing {

@@ -6,7 +6,7 @@
  * Invariant 1: one at a time, and none while an install is written. Invariant 2: a checkpoint is never ahead of the log that is
  * synced here, or a crash would leave a node that holds a state without the promises that belong to it. Invariant 3: the log
  * keeps what a peer may still ask for: what followers lack, within a bound in bytes, and all above a mark that is being
- * installed somewhere (trap 28).
+ * installed somewhere (trap 28). While the disk is nearly full nothing is kept for those who do not answer.
  */
 import type { RaftStatus } from '../../raft/index.ts'
 import { every } from '../clock.ts'
@@ -96,6 +96,9 @@ export class Checkpointer {
   #suspensions = 0
   /** When the last one was begun. */
   #startedMs = Number.NEGATIVE_INFINITY
+  /** When it was last told that the disk is nearly full, and when room was last made for that. */
+  #shortMs = Number.NEGATIVE_INFINITY
+  #roomMs = Number.NEGATIVE_INFINITY
   #endLooks: (() => void) | undefined
   #stats: CheckpointerStats = { made: 0, lastMs: 0 }
 
@@ -133,9 +136,14 @@ export class Checkpointer {
 
   /** The disk is nearly full: a checkpoint may let much of the log go. To be called again and again while that is so. */
   makeRoom(): void {
-    const nowMs = this.#options.clock.now()
-    if (this.#bytes === 0 || nowMs - this.#startedMs < SHORT_OF_ROOM_MS) return
-    this.#start()
+    const { checkpoints, clock } = this.#options
+    const nowMs = clock.now()
+    this.#shortMs = nowMs
+    if (nowMs - Math.max(this.#startedMs, this.#roomMs) < SHORT_OF_ROOM_MS) return
+    this.#roomMs = nowMs
+    if (this.#bytes > 0) this.#start()
+    // There is nothing new, but what was kept for others goes now.
+    else if (checkpoints.current !== undefined) this.#compact(checkpoints.current.mark)
   }
 
   /** The current checkpoint is of no use: a new one is due at once. */
@@ -283,10 +291,14 @@ export class Checkpointer {
     const { driver, pins, trailingLogBytesMax } = this.#options
     const { firstIndex, peers } = driver.status()
     const behind = mark.index + 1
-    // A peer that gets an install has no claim on the log below it.
-    const claims = peers.filter(({ mode }) => mode !== 'install').map(({ matchIndex }) => matchIndex + 1)
-    const wanted = Math.min(behind, this.#trailing.startOf(TRAILING_BYTES) ?? behind, ...claims)
-    const capped = Math.max(wanted, this.#trailing.startOf(trailingLogBytesMax) ?? behind)
+    const isShort = this.#options.clock.now() - this.#shortMs < SHORT_OF_ROOM_MS
+    // A peer that gets an install has no claim on the log below it; nor, when room is needed, one that does not answer.
+    const claimants = peers.filter(({ mode }) => mode === 'replicate' || (mode === 'probe' && !isShort))
+    const claims = claimants.map(({ matchIndex }) => matchIndex + 1)
+    const forNobody = isShort ? behind : (this.#trailing.startOf(TRAILING_BYTES) ?? behind)
+    const wanted = Math.min(behind, forNobody, ...claims)
+    const bytesMax = isShort ? Math.min(TRAILING_BYTES, trailingLogBytesMax) : trailingLogBytesMax
+    const capped = Math.max(wanted, this.#trailing.startOf(bytesMax) ?? behind)
     const pinned = Math.max(pins.logFloor() ?? behind, this.#pinned.startOf(this.#pinnedBytesMax) ?? behind)
     return Math.max(firstIndex, Math.min(behind, capped, pinned))
   }

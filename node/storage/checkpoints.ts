@@ -73,6 +73,7 @@ export class Checkpoints {
   /** Keys of a damaged checkpoint, to be deleted when another one takes its place. */
   #remains: readonly string[] = []
   #generation = 0
+  #writtenBytes = 0
 
   private constructor(store: Store, clock: PaceClock | undefined) {
     this.#store = store
@@ -98,6 +99,11 @@ export class Checkpoints {
     return this.#damaged
   }
 
+  /** Of chunks, since this object was opened. */
+  get writtenBytes(): number {
+    return this.#writtenBytes
+  }
+
   begin(mark: SnapshotMark, origin: CheckpointOrigin): CheckpointWriter {
     const generation = ++this.#generation
     let chunks = 0
@@ -110,6 +116,7 @@ export class Checkpoints {
         await this.#store.write({ puts: [[chunkKey(generation, chunks), chunk]] })
         chunks++
         bytes += chunk.length
+        this.#writtenBytes += chunk.length
         await this.#pauseSince(startedAt)
       },
       commit: async () => {

@@ -63,6 +63,8 @@ export interface NodeStorage {
   clearDoubt(number: number): Promise<void>
   /** Bytes that may still be written to the disk. */
   freeBytes(): Promise<number>
+  /** Bytes that log and checkpoints have written since the start, as they are counted before the disk rounds them up. */
+  writtenBytes(): number
   close(): Promise<void>
 }
 
@@ -184,6 +186,7 @@ class Opening {
       },
       clearDoubt: (number) => doubts.clear(number),
       freeBytes: () => files.freeBytes(dataDir),
+      writtenBytes: () => wal.stats.bytes + this.#checkpoints.writtenBytes,
       close: async () => {
         await wal.close()
         // Last, for the lock: nobody else may open the log before it is closed.

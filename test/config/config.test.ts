@@ -65,6 +65,14 @@ describe('parseNodeOptions', () => {
     expect(parseNodeOptions({ ...valid, ...given, logger })).toMatchObject({ ...given, logger })
   })
 
+  it('takes the largest and the smallest file of the log, and a reserve that follows from it', () => {
+    const reserveOf = (change: Partial<NodeOptions>) => parseNodeOptions({ ...valid, ...change }).diskReserveBytes
+    expect(reserveOf({ segmentBytes: 2 ** 30 })).toBe(2 ** 32)
+    expect(reserveOf({ segmentBytes: 2 ** 21 })).toBe(2 ** 28)
+    expect(reserveOf({ segmentBytes: 2 ** 21, diskReserveBytes: 12 * 2 ** 20 })).toBe(12 * 2 ** 20)
+    expect(reserveOf({ segmentBytes: 2 ** 30, diskReserveBytes: 0 })).toBe(0)
+  })
+
   it('drops the trailing slash of a member URL, so that spellings compare equal', () => {
     expect(parseNodeOptions({ ...valid, cluster: { n1: 'ws://127.0.0.1:7101/' } }).cluster).toEqual({ n1: three.n1 })
   })
@@ -106,6 +114,13 @@ describe('parseNodeOptions', () => {
       'an election timeout of one heartbeat',
       { ...valid, electionTimeoutMs: 100 },
       /^electionTimeoutMs: must be at least/,
+    ],
+    ['a file of the log below one entry', { ...valid, segmentBytes: 2 ** 21 - 1 }, /^segmentBytes: /],
+    ['a file of the log beyond a gibibyte', { ...valid, segmentBytes: 2 ** 30 + 1 }, /^segmentBytes: /],
+    [
+      'a reserve below what goes on when publishes are refused',
+      { ...valid, segmentBytes: 2 ** 21, diskReserveBytes: 12 * 2 ** 20 - 1 },
+      /^diskReserveBytes: must be 0 or at least 12582912: two files/,
     ],
     ['a buffer below one frame', { ...valid, clientBufferBytesMax: 1024 }, /^clientBufferBytesMax: /],
   ])('refuses %s', (_, input, message) => {

@@ -12,10 +12,45 @@ import { freePorts, realDiskFolder } from '../support/place.ts'
 
 const MIB = 1024 * 1024
 
+/** The space of a small disk, as far as files of logs take it. */
+class Space {
+  readonly #bytes: number
+  readonly #sizes = new Map<string, number>()
+  /** Writes that it had no room for. */
+  refused = 0
+
+  constructor(bytes: number) {
+    this.#bytes = bytes
+  }
+
+  get free(): number {
+    let free = this.#bytes
+    for (const size of this.#sizes.values()) free -= size
+    return free
+  }
+
+  /** The file is to reach this size. Throws as the system does when there is no room. */
+  take(name: string, size: number): void {
+    const known = this.#sizes.get(name) ?? 0
+    if (size <= known) return
+    if (size - known > this.free) {
+      this.refused++
+      throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+    }
+    this.#sizes.set(name, size)
+  }
+
+  release(name: string): void {
+    this.#sizes.delete(name)
+  }
+}
+
 /** Real files on a disk whose space is what the test says, and which fails or stands still when the test says so. */
 class TestDisk implements Files {
   free = Number.MAX_SAFE_INTEGER
   isBroken = false
+  /** Where it is small. */
+  space: Space | undefined
   #gate: Promise<void> = Promise.resolve()
   #open = () => {}
 
@@ -33,7 +68,6 @@ class TestDisk implements Files {
   list = nodeFiles.list.bind(nodeFiles)
   makeDirectory = nodeFiles.makeDirectory.bind(nodeFiles)
   rename = nodeFiles.rename.bind(nodeFiles)
-  remove = nodeFiles.remove.bind(nodeFiles)
   syncDirectory = nodeFiles.syncDirectory.bind(nodeFiles)
 
   async open(name: string, options?: { readonly create?: boolean }): Promise<File> {
@@ -41,6 +75,7 @@ class TestDisk implements Files {
     const writeDurable: File['writeDurable'] = async (buffers, position) => {
       await this.#gate
       if (this.isBroken) throw new Error('EIO')
+      this.space?.take(name, position + buffers.reduce((sum, { length }) => sum + length, 0))
       await file.writeDurable(buffers, position)
     }
     return {
@@ -51,8 +86,13 @@ class TestDisk implements Files {
     }
   }
 
+  async remove(name: string): Promise<void> {
+    await nodeFiles.remove(name)
+    this.space?.release(name)
+  }
+
   async freeBytes(): Promise<number> {
-    return this.free
+    return this.space?.free ?? this.free
   }
 }
 
@@ -75,8 +115,10 @@ class DiskMesh {
     this.#options = options
   }
 
-  static async start(options: Partial<NodeOptions> = {}, count = 3): Promise<DiskMesh> {
+  /** `space`: of the one disk that all of them are on. */
+  static async start(options: Partial<NodeOptions> = {}, count = 3, space?: Space): Promise<DiskMesh> {
     const mesh = new DiskMesh(await freePorts(count), options)
+    for (const disk of mesh.disks.values()) disk.space = space
     await Promise.all(mesh.ids.map((id) => mesh.startNode(id)))
     await mesh.ready()
     return mesh
@@ -225,6 +267,55 @@ describe('a disk that is nearly full', () => {
     expect(await client.queue('q').stats({ consistent: true })).toMatchObject({ ready: 1 })
     await agreedState(mesh.urls)
   })
+})
+
+describe('a small disk that three nodes share', () => {
+  const reserve = 12 * MIB
+
+  async function fill(client: Client): Promise<number> {
+    let confirmed = 0
+    let refusal: unknown
+    const publish = async (): Promise<void> => {
+      while (refusal === undefined) {
+        await client.publish('q', 'x'.repeat(20_000)).then(
+          () => void confirmed++,
+          (error: unknown) => {
+            refusal = error
+          },
+        )
+      }
+    }
+    await Promise.all(Array.from({ length: 32 }, publish))
+    expect(refusal).toMatchObject({ code: 'DiskFull' })
+    return confirmed
+  }
+
+  it.each([
+    ['all of them', 0],
+    ['a majority of them, for which the log is kept in vain', 1],
+  ])(
+    'is never full: publishes are refused before that, and taken again when queues were emptied: %s',
+    async (_, dead) => {
+      const space = new Space(60 * MIB)
+      mesh = await DiskMesh.start({ segmentBytes: 2 * MIB, diskReserveBytes: reserve, entryCacheBytes: 0 }, 3, space)
+      const leader = await mesh.leader()
+      if (dead > 0) await mesh.stopNode(mesh.ids.find((id) => id !== leader)!)
+      const client = await mesh.client()
+      await makeQueue(client, 'q')
+      for (let round = 0; round < 2; round++) {
+        const confirmed = await fill(client)
+        // Later rounds begin with little more than the reserve.
+        expect(confirmed).toBeGreaterThan(round === 0 ? 200 : 0)
+        expect(space.free).toBeLessThan(2 * reserve)
+        expect(await takeAll(client, 'q', confirmed)).toHaveLength(confirmed)
+        await eventually(async () => (await metricOf(mesh.url(leader), 'meshmq_disk_full')) === 0)
+      }
+      await client.publish('q', 'last')
+      expect(space.refused).toBe(0)
+      expect(mesh.said.filter((what) => what.includes('stops itself'))).toEqual([])
+    },
+    90_000,
+  )
 })
 
 /** Five messages far below the newest checkpoint, and nothing of them in memory. */

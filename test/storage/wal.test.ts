@@ -219,7 +219,10 @@ describe('after a failed write (trap 21)', () => {
       const waiting = [log.append({ entries: [entry(3)] }), wal.group(otherGroup).append({ entries: [entry(1)] })]
       const outcomes = await world.settle(Promise.allSettled([underWay, ...waiting]))
       for (const outcome of outcomes) {
-        expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'StorageFailed', cause: { code } } })
+        expect(outcome).toMatchObject({
+          status: 'rejected',
+          reason: { code: code === 'ENOSPC' ? 'NoSpace' : 'StorageFailed', cause: { code } },
+        })
       }
       await expect(log.append({ entries: [entry(4)] })).rejects.toBeInstanceOf(StorageFailedError)
       await expect(log.read(1, 1)).rejects.toBeInstanceOf(StorageFailedError)
@@ -263,6 +266,6 @@ describe('after a failed write (trap 21)', () => {
   test('an open that cannot write rejects', async () => {
     const world = new World()
     world.files.failNext('write', 'ENOSPC')
-    await expect(world.open()).rejects.toMatchObject({ code: 'StorageFailed' })
+    await expect(world.open()).rejects.toMatchObject({ code: 'NoSpace', message: expect.stringContaining('ENOSPC') })
   })
 })

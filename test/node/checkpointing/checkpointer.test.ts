@@ -276,6 +276,28 @@ describe('the log behind a checkpoint', () => {
     expect(world.plans[3]!.firstIndex).toBeGreaterThan(620)
   })
 
+  it('is kept for nobody who does not answer while the disk is nearly full, and goes at once', async () => {
+    const world = new World({ trailingLogBytesMax: 1e9, checkpointBytes: 10_000 })
+    world.peers = [
+      { matchIndex: 10, mode: 'probe' },
+      { matchIndex: 95, mode: 'replicate' },
+    ]
+    world.apply(100)
+    await rest()
+    expect(world.plans.map(({ firstIndex }) => firstIndex)).toEqual([1])
+    // Nothing was applied meanwhile.
+    await world.clock.advance(10_000)
+    world.checkpointer.makeRoom()
+    await rest()
+    expect(world.plans.map(({ firstIndex }) => firstIndex)).toEqual([1, 96])
+    expect(world.journal.slice(-2)).toEqual(['compact 95', 'wal 96'])
+    // There is room again: it is kept as before.
+    await world.clock.advance(60_000)
+    world.apply(100)
+    await rest()
+    expect(world.plans.at(-1)?.firstIndex).toBe(96)
+  })
+
   it('stays above a mark that somebody installs', async () => {
     const prepare = (world: World) => {
       world.logFloor = 42
