@@ -11,12 +11,12 @@
  * the bytes that are not yet committed.
  */
 import { join } from 'node:path'
-import { type Clock, type GroupId, invariant, type LogIndex, type Term } from '../../raft/index.ts'
+import { type GroupId, invariant } from '../../raft/index.ts'
 import { BATCH_HEADER_BYTES } from './batch.ts'
 import { type Batch, BatchBuilder, placeBatch, withOpening } from './batch-builder.ts'
 import { Compaction, type CompactionPlan, type CompactionResult } from './compaction.ts'
 import { DamagedLogError, StorageFailedError } from './errors.ts'
-import type { File, Files } from './files.ts'
+import type { File } from './files.ts'
 import { GroupHistory } from './group-history.ts'
 import { GroupLog, type SharedLog } from './group-log.ts'
 import { GroupState, type PlainRecord } from './group-state.ts'
@@ -25,51 +25,15 @@ import { LogReader } from './log-reader.ts'
 import { groupKey } from './log-scan.ts'
 import type { PendingAppend } from './pending-append.ts'
 import { RECORD_HEADER_BYTES, RecordType } from './record.ts'
-import { type Recovery, recoverLog } from './recovery.ts'
+import type { Recovery } from './recovery.ts'
 import type { RecoveryReport } from './recovery-report.ts'
-import { type LogIdentity, segmentName } from './segment.ts'
+import { segmentName } from './segment.ts'
 import type { SegmentCatalog } from './segment-catalog.ts'
-import { nothingRemoved, type SegmentManifest } from './segment-manifest.ts'
+import type { SegmentManifest } from './segment-manifest.ts'
 import { recordBytesThatFit, SegmentWriter } from './segment-writer.ts'
+import { recoverWith, type WalOptions, walDefaults } from './wal-options.ts'
 
-const walDefaults = {
-  segmentBytes: 32 * 1024 * 1024,
-  /** Of a segment, left free by entries for the states of the groups at its start: tens of bytes each. */
-  openingShare: 1 / 16,
-  /** One batch. Larger ones would make those behind them wait without saving syncs that count. */
-  batchBytesMax: 8 * 1024 * 1024,
-  idleMarkerMs: 50,
-}
-
-export interface WalOptions {
-  readonly files: Files
-  /** Folder of the segments; made if it is missing. Nothing else may be kept in it. */
-  readonly directory: string
-  readonly identity: LogIdentity
-  readonly clock: Pick<Clock, 'now' | 'setTimer'>
-  /** The log was opened before: if it is gone, that is damage. */
-  readonly mustExist?: boolean
-  /** The newest checkpoint: what lies at or below it may be lost without harm. */
-  readonly checkpoint?: {
-    readonly group: GroupId
-    readonly mark: { readonly index: LogIndex; readonly term: Term }
-  }
-  /** Which segments were removed on purpose. Without one nothing is ever removed. */
-  readonly manifest?: SegmentManifest
-  /**
-   * Something is damaged or torn. Awaited before anything on disk is changed; what it throws ends the start. Without it damage, but
-   * not a torn end, ends the start with DamagedLogError.
-   */
-  readonly onDoubt?: (report: RecoveryReport) => Promise<void>
-  readonly segmentBytes?: number
-  readonly batchBytesMax?: number
-  /** So long after its last batch a quiet log writes a marker, which tells a later recovery that this batch was synced. */
-  readonly idleMarkerMs?: number
-  /** After every sync: how long write and sync took, and how many bytes they wrote. */
-  readonly onSync?: (durationMs: number, bytes: number) => void
-  /** The disk failed; the node must stop. Called once, also when nobody waits for a write. */
-  readonly onFailure?: (error: StorageFailedError) => void
-}
+export type { WalOptions } from './wal-options.ts'
 
 export interface WalStats {
   /** Writes that were synced, markers included, since the log was opened. */
@@ -141,7 +105,7 @@ export class Wal implements SharedLog {
   static async open(options: WalOptions): Promise<Wal> {
     const refusal: { error?: unknown } = {}
     try {
-      const recovery = await recover(options, refusal)
+      const recovery = await recoverWith(options, refusal)
       const { sequence, segmentBytes } = recovery.end
       const file = segmentBytes === 0 ? undefined : await options.files.open(pathOf(options, sequence))
       const wal = new Wal(options, recovery, file)
@@ -374,30 +338,4 @@ export class Wal implements SharedLog {
 
 function pathOf({ directory }: WalOptions, sequence: number): string {
   return join(directory, segmentName(sequence))
-}
-
-/** What `onDoubt` throws is thrown as it is; `refusal` then holds it. */
-function recover(options: WalOptions, refusal: { error?: unknown }): Promise<Recovery> {
-  const { files, directory, identity, checkpoint, mustExist = false, manifest, onDoubt = refuseDamage } = options
-  return recoverLog({
-    files,
-    directory,
-    identity,
-    checkpoint,
-    mustExist,
-    removed: manifest?.value ?? nothingRemoved,
-    onDoubt: async (report) => {
-      try {
-        await onDoubt(report)
-      } catch (error) {
-        refusal.error = error
-        throw error
-      }
-    },
-  })
-}
-
-async function refuseDamage({ damages }: RecoveryReport): Promise<void> {
-  const first = damages[0]
-  if (first !== undefined) throw new DamagedLogError(first.file, first.offset, first.what)
 }
