@@ -150,7 +150,8 @@ function pieceOf(placement: PlacementBuilder, from: number): PlacementBuilder {
   for (let i = from; i < placement.indexes.length; i++) {
     bytes += placement.bodyBytes[i] as number
     if (bytes > PIECE_BYTES && i > from) break
-    piece.add(placement.indexes[i] as number, placement.positions[i] as number, placement.bodyBytes[i] as number)
+    const [index, sequence] = [placement.indexes[i] as number, placement.sequences[i] as number]
+    piece.add(index, sequence, placement.offsets[i] as number, placement.bodyBytes[i] as number)
   }
   return piece
 }

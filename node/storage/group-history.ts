@@ -27,7 +27,7 @@ import {
 import type { PlacedRecord } from './batch.ts'
 import { decodeLogEnd, groupStateRecord, type PlainRecord, voteOf } from './group-state.ts'
 import { KeptTable } from './kept-table.ts'
-import { LogIndexTable, positionOf, sequenceOf } from './log-index.ts'
+import { LogIndexTable } from './log-index.ts'
 import { RecordType, termBits } from './record.ts'
 import { TermRuns } from './term-runs.ts'
 
@@ -82,9 +82,8 @@ export class GroupHistory {
   /** Takes the next record of this group. Returns what is wrong with it, or undefined. */
   accept({ header, offset, body }: PlacedRecord, segment: number): string | undefined {
     const { type, index, term } = header
-    const position = positionOf(segment, offset)
     if (header.isKept) {
-      if (body !== undefined) this.kept.put(index, position, header.bodyBytes)
+      if (body !== undefined) this.kept.put(index, segment, offset, header.bodyBytes)
       return undefined
     }
     switch (type) {
@@ -96,7 +95,12 @@ export class GroupHistory {
         this.#acceptBase(index, term)
         return undefined
       default:
-        return this.#acceptEntry({ index, term, type: type as EntryType }, header.previousTerm, position, body)
+        return this.#acceptEntry(
+          { index, term, type: type as EntryType },
+          header.previousTerm,
+          { segment, offset },
+          body,
+        )
     }
   }
 
@@ -216,7 +220,7 @@ export class GroupHistory {
   #acceptEntry(
     entry: Omit<Entry, 'data'>,
     previousTerm: Term,
-    position: number,
+    { segment, offset }: { readonly segment: number; readonly offset: number },
     body: Buffer | undefined,
   ): string | undefined {
     const { index, term, type } = entry
@@ -232,7 +236,7 @@ export class GroupHistory {
       this.#chains.push(newChain(index, term))
       return undefined
     }
-    chain.index.push(position, body.length)
+    chain.index.push(segment, offset, body.length)
     chain.terms.push(index, term)
     if (type === EntryType.membership) {
       // A copy: the body is a view of the whole segment.
@@ -296,14 +300,15 @@ export class GroupHistory {
 
   #noteVoid(chain: Chain, first: LogIndex): void {
     if (!chain.index.has(first)) return
-    const sequence = sequenceOf(chain.index.positionOf(first))
+    const sequence = chain.index.sequenceOf(first)
     this.#voidsFrom = Math.min(this.#voidsFrom ?? sequence, sequence)
   }
 
   /** The entries stay readable though they are no part of the log any more. */
   #keepUpTo({ index: table }: Chain, last: LogIndex): void {
     for (let index = table.firstIndex; index <= Math.min(last, table.lastIndex); index++) {
-      if (!this.kept.has(index)) this.kept.put(index, table.positionOf(index), table.bodyBytesOf(index))
+      if (this.kept.has(index)) continue
+      this.kept.put(index, table.sequenceOf(index), table.offsetOf(index), table.bodyBytesOf(index))
     }
   }
 

@@ -23,7 +23,7 @@ import type { DamagedLogError } from './errors.ts'
 import type { GroupHistory } from './group-history.ts'
 import type { GroupState } from './group-state.ts'
 import { HeldEntries, type LiveEntries } from './held-entries.ts'
-import { PlacementBuilder, positionOf } from './log-index.ts'
+import { PlacementBuilder } from './log-index.ts'
 import type { LogReader } from './log-reader.ts'
 import { encodeBase, encodeHardState, type PendingAppend, type PlacementSink } from './pending-append.ts'
 
@@ -239,7 +239,7 @@ export class GroupLog implements LogStorage, PlacementSink {
   onPlaced(entry: Entry, segment: number, offset: number): void {
     // An entry that a later append cut off is not in the tail any more, and those behind it were cut with it.
     if (this.#tail[this.#tailDone] !== entry) return
-    this.held.index.push(positionOf(segment, offset), entry.data.length)
+    this.held.index.push(segment, offset, entry.data.length)
     this.#tailDone++
     if (this.#tailDone === this.#tail.length || this.#tailDone >= TAIL_SLACK) {
       this.#tail.splice(0, this.#tailDone)
@@ -248,7 +248,7 @@ export class GroupLog implements LogStorage, PlacementSink {
   }
 
   readonly #keptSink: PlacementSink = {
-    onPlaced: (entry, segment, offset) => this.held.put(entry, positionOf(segment, offset)),
+    onPlaced: (entry, segment, offset) => this.held.put(entry, segment, offset),
   }
 
   // ---- appends

@@ -5,7 +5,7 @@
  */
 import type { Entry, LogIndex, Term } from '../../raft/index.ts'
 import type { KeptTable } from './kept-table.ts'
-import { type LogIndexTable, PlacementBuilder, sequenceOf } from './log-index.ts'
+import { type LogIndexTable, PlacementBuilder } from './log-index.ts'
 import { RECORD_HEADER_BYTES } from './record.ts'
 import type { TermRuns } from './term-runs.ts'
 
@@ -59,11 +59,12 @@ export class HeldEntries {
   }
 
   /** A kept entry lies there now. */
-  put({ index, term, data }: Entry, position: number): void {
-    this.#kept.put(index, position, data.length)
+  put({ index, term, data }: Entry, sequence: number, offset: number): void {
+    this.#kept.put(index, sequence, offset, data.length)
     if (!this.#damaged.delete(index)) return
     // The log is mended too; unless it holds another entry there, which its leader has yet to replace.
-    if (this.index.has(index) && this.terms.termAt(index) === term) this.index.move(index, position, data.length)
+    if (!this.index.has(index) || this.terms.termAt(index) !== term) return
+    this.index.move(index, sequence, offset, data.length)
   }
 
   /** Forgets the log's entries from `index` on; the terms are the caller's to cut. */
@@ -84,7 +85,7 @@ export class HeldEntries {
   compact(firstIndex: LogIndex, lastIndex: LogIndex, live: readonly LiveEntries[], keepFrom: number): void {
     const isLive = (index: LogIndex) => live.some((set) => set.has(index))
     const first = this.index.firstIndex
-    this.#kept.retain((index, position) => isLive(index) || sequenceOf(position) >= keepFrom)
+    this.#kept.retain((index, sequence) => isLive(index) || sequence >= keepFrom)
     for (let index = first; index < firstIndex; index++) if (isLive(index)) this.#keepFromLog(index)
     if (firstIndex > first) {
       this.terms.dropBefore(firstIndex, lastIndex)
@@ -106,25 +107,25 @@ export class HeldEntries {
   collect(from: LogIndex, bytesMax: number, placement: PlacementBuilder): number {
     let bytes = 0
     /** Returns whether there was room. */
-    const add = (index: LogIndex, position: number, bodyBytes: number): boolean => {
+    const add = (index: LogIndex, sequence: number, offset: number, bodyBytes: number): boolean => {
       if (this.isDamaged(index)) return true
       if (bytes + bodyBytes > bytesMax && placement.indexes.length > 0) return false
       bytes += bodyBytes
-      placement.add(index, position, bodyBytes)
+      placement.add(index, sequence, offset, bodyBytes)
       return true
     }
     let next = Math.max(from, this.index.firstIndex)
     let hasRoom = true
     const addLogBelow = (end: LogIndex): void => {
       for (; next < end && next <= this.index.lastIndex && hasRoom; next++) {
-        hasRoom = add(next, this.index.positionOf(next), this.index.bodyBytesOf(next))
+        hasRoom = add(next, this.index.sequenceOf(next), this.index.offsetOf(next), this.index.bodyBytesOf(next))
       }
     }
-    this.#kept.scan(from, (index, position, bodyBytes) => {
+    this.#kept.scan(from, (index, sequence, offset, bodyBytes) => {
       addLogBelow(index)
       // What is kept was committed somewhere; the log's own entry of this index may still be replaced.
       if (index === next) next++
-      hasRoom &&= add(index, position, bodyBytes)
+      hasRoom &&= add(index, sequence, offset, bodyBytes)
       return hasRoom
     })
     addLogBelow(Number.POSITIVE_INFINITY)
@@ -135,7 +136,7 @@ export class HeldEntries {
   lowestSegmentFrom(index: LogIndex): number | undefined {
     let lowest: number | undefined
     for (let at = Math.max(index, this.index.firstIndex); at <= this.index.lastIndex; at++) {
-      const sequence = sequenceOf(this.index.positionOf(at))
+      const sequence = this.index.sequenceOf(at)
       if (lowest === undefined || sequence < lowest) lowest = sequence
     }
     return lowest
@@ -143,8 +144,7 @@ export class HeldEntries {
 
   /** Adds what lies where. */
   addUse(use: Map<number, SegmentUse>): void {
-    const useOf = (position: number): SegmentUse => {
-      const sequence = sequenceOf(position)
+    const useOf = (sequence: number): SegmentUse => {
       const known = use.get(sequence)
       if (known !== undefined) return known
       const fresh = { log: 0, kept: 0 }
@@ -152,10 +152,10 @@ export class HeldEntries {
       return fresh
     }
     for (let index = this.index.firstIndex; index <= this.index.lastIndex; index++) {
-      useOf(this.index.positionOf(index)).log += RECORD_HEADER_BYTES + this.index.bodyBytesOf(index)
+      useOf(this.index.sequenceOf(index)).log += RECORD_HEADER_BYTES + this.index.bodyBytesOf(index)
     }
-    this.#kept.scan(0, (index, position, bodyBytes) => {
-      if (!this.isDamaged(index)) useOf(position).kept += RECORD_HEADER_BYTES + bodyBytes
+    this.#kept.scan(0, (index, sequence, _, bodyBytes) => {
+      if (!this.isDamaged(index)) useOf(sequence).kept += RECORD_HEADER_BYTES + bodyBytes
       return true
     })
   }
@@ -163,8 +163,8 @@ export class HeldEntries {
   /** The places of what is kept in that segment. */
   keptIn(sequence: number): PlacementBuilder {
     const placement = new PlacementBuilder()
-    this.#kept.scan(0, (index, position, bodyBytes) => {
-      if (sequenceOf(position) === sequence && !this.isDamaged(index)) placement.add(index, position, bodyBytes)
+    this.#kept.scan(0, (index, segment, offset, bodyBytes) => {
+      if (segment === sequence && !this.isDamaged(index)) placement.add(index, segment, offset, bodyBytes)
       return true
     })
     return placement
@@ -176,10 +176,11 @@ export class HeldEntries {
 
   #keepFromLog(index: LogIndex): void {
     if (this.isDamaged(index)) return
-    if (!this.#kept.has(index)) this.#kept.put(index, this.index.positionOf(index), this.index.bodyBytesOf(index))
+    if (this.#kept.has(index)) return
+    this.#kept.put(index, this.index.sequenceOf(index), this.index.offsetOf(index), this.index.bodyBytesOf(index))
   }
 
   #addFromLog(index: LogIndex, placement: PlacementBuilder): void {
-    placement.add(index, this.index.positionOf(index), this.index.bodyBytesOf(index))
+    placement.add(index, this.index.sequenceOf(index), this.index.offsetOf(index), this.index.bodyBytesOf(index))
   }
 }

@@ -7,7 +7,8 @@
  *
  * Never: I/O.
  */
-import type { LogIndex } from '../../raft/index.ts'
+import { invariant, type LogIndex } from '../../raft/index.ts'
+import { SEQUENCES_MAX } from './log-index.ts'
 
 const CAPACITY_AT_FIRST = 64
 /** Rows out of order before they are merged, beside a share of the table, so that each row is copied a few times at most. */
@@ -15,13 +16,18 @@ const YOUNG_ROWS_MAX = 1024
 const YOUNG_SHARE = 8
 
 interface Row {
-  readonly position: number
+  readonly sequence: number
+  readonly offset: number
   readonly bodyBytes: number
 }
 
+/** Returns whether it wants more. */
+export type VisitKept = (index: LogIndex, sequence: number, offset: number, bodyBytes: number) => boolean
+
 export class KeptTable {
   #indexes = new Float64Array(CAPACITY_AT_FIRST)
-  #positions = new Float64Array(CAPACITY_AT_FIRST)
+  #sequences = new Uint32Array(CAPACITY_AT_FIRST)
+  #offsets = new Uint32Array(CAPACITY_AT_FIRST)
   #bodyBytes = new Uint32Array(CAPACITY_AT_FIRST)
   #count = 0
   /** Rows whose index is below the last one's and not in the columns. */
@@ -35,38 +41,37 @@ export class KeptTable {
     return this.#young.has(index) || this.#rowOf(index) !== undefined
   }
 
-  /** Adds the entry, or tells where it lies now. `position`: see log-index.ts. */
-  put(index: LogIndex, position: number, bodyBytes: number): void {
+  /** Adds the entry, or tells where it lies now. `offset`: of its record's header. */
+  put(index: LogIndex, sequence: number, offset: number, bodyBytes: number): void {
+    invariant(sequence <= SEQUENCES_MAX, 'the sequence of a segment fits into its column')
     const row = this.#rowOf(index)
-    if (row !== undefined) this.#set(row, index, position, bodyBytes)
+    if (row !== undefined) this.#set(row, index, sequence, offset, bodyBytes)
     else if (this.#count === 0 || index > (this.#indexes[this.#count - 1] as number)) {
       if (this.#count === this.#indexes.length) this.#resize(this.#count * 2)
-      this.#set(this.#count++, index, position, bodyBytes)
+      this.#set(this.#count++, index, sequence, offset, bodyBytes)
     } else {
-      this.#young.set(index, { position, bodyBytes })
+      this.#young.set(index, { sequence, offset, bodyBytes })
       if (this.#young.size > Math.max(YOUNG_ROWS_MAX, this.#count / YOUNG_SHARE)) this.#merge()
     }
   }
 
   /** Keeps only the rows that pass. */
-  retain(passes: (index: LogIndex, position: number) => boolean): void {
+  retain(passes: (index: LogIndex, sequence: number) => boolean): void {
     this.#merge()
     let kept = 0
     for (let row = 0; row < this.#count; row++) {
-      const index = this.#indexes[row] as number
-      const position = this.#positions[row] as number
-      if (passes(index, position)) this.#set(kept++, index, position, this.#bodyBytes[row] as number)
+      if (passes(this.#indexes[row] as number, this.#sequences[row] as number)) this.#copy(row, kept++)
     }
     this.#count = kept
     if (kept < this.#indexes.length / 4) this.#resize(Math.max(CAPACITY_AT_FIRST, kept * 2))
   }
 
   /** Calls back for each row with an index of at least `from`, in rising order, until false comes back. */
-  scan(from: LogIndex, visit: (index: LogIndex, position: number, bodyBytes: number) => boolean): void {
+  scan(from: LogIndex, visit: VisitKept): void {
     this.#merge()
     for (let row = this.#lowerBound(from); row < this.#count; row++) {
-      const index = this.#indexes[row] as number
-      if (!visit(index, this.#positions[row] as number, this.#bodyBytes[row] as number)) return
+      const [index, sequence] = [this.#indexes[row] as number, this.#sequences[row] as number]
+      if (!visit(index, sequence, this.#offsets[row] as number, this.#bodyBytes[row] as number)) return
     }
   }
 
@@ -87,10 +92,18 @@ export class KeptTable {
     return low
   }
 
-  #set(row: number, index: LogIndex, position: number, bodyBytes: number): void {
+  #set(row: number, index: LogIndex, sequence: number, offset: number, bodyBytes: number): void {
     this.#indexes[row] = index
-    this.#positions[row] = position
+    this.#sequences[row] = sequence
+    this.#offsets[row] = offset
     this.#bodyBytes[row] = bodyBytes
+  }
+
+  #copy(from: number, to: number): void {
+    this.#indexes[to] = this.#indexes[from] as number
+    this.#sequences[to] = this.#sequences[from] as number
+    this.#offsets[to] = this.#offsets[from] as number
+    this.#bodyBytes[to] = this.#bodyBytes[from] as number
   }
 
   /** From the end on, so that the columns are their own target. */
@@ -103,17 +116,11 @@ export class KeptTable {
     if (target >= this.#indexes.length) this.#resize(Math.max(target + 1, this.#indexes.length * 2))
     this.#count = target + 1
     while (young.length > 0) {
-      const [index, { position, bodyBytes }] = young.at(-1) as [LogIndex, Row]
+      const [index, { sequence, offset, bodyBytes }] = young.at(-1) as [LogIndex, Row]
       if (row >= 0 && (this.#indexes[row] as number) > index) {
-        this.#set(
-          target--,
-          this.#indexes[row] as number,
-          this.#positions[row] as number,
-          this.#bodyBytes[row] as number,
-        )
-        row--
+        this.#copy(row--, target--)
       } else {
-        this.#set(target--, index, position, bodyBytes)
+        this.#set(target--, index, sequence, offset, bodyBytes)
         young.pop()
       }
     }
@@ -121,7 +128,8 @@ export class KeptTable {
 
   #resize(capacity: number): void {
     this.#indexes = resized(this.#indexes, new Float64Array(capacity), this.#count)
-    this.#positions = resized(this.#positions, new Float64Array(capacity), this.#count)
+    this.#sequences = resized(this.#sequences, new Uint32Array(capacity), this.#count)
+    this.#offsets = resized(this.#offsets, new Uint32Array(capacity), this.#count)
     this.#bodyBytes = resized(this.#bodyBytes, new Uint32Array(capacity), this.#count)
   }
 }

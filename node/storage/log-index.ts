@@ -1,5 +1,5 @@
 /**
- * Where the entries of one group's log lie on disk: 12 bytes of memory per entry, in pages of typed arrays that the garbage
+ * Where the entries of one group's log lie on disk, as a segment's sequence and an offset in it: 12 bytes of memory per entry, in pages of typed arrays that the garbage
  * collector does not walk. Pages, so that the log can grow at its end and be dropped at its front without being copied.
  *
  * Never: I/O, entries that are not on disk yet (group-log.ts holds those).
@@ -7,34 +7,26 @@
 import type { LogIndex } from '../../raft/index.ts'
 import { invariant } from '../../raft/index.ts'
 
+/** 2^32 segments: as much as the columns hold; of the usual size that is 128 PiB that were ever written. */
+export const SEQUENCES_MAX = 0xffff_ffff
+
 /** A power of two. */
 const PAGE_ENTRIES = 1024
-/** Sequence and offset share one float64: exact while segments stay below 4 GiB and their count below 2^21. */
-const OFFSETS = 0x1_0000_0000
 
 /** Where some entries lie, copied, so that it stays true while the log goes on. */
 export interface Placement {
   readonly indexes: readonly LogIndex[]
-  /** See `sequenceOf` and `offsetOf`. */
-  readonly positions: readonly number[]
+  /** The segments in which the records lie. */
+  readonly sequences: readonly number[]
+  /** Of the records' headers in their segments. */
+  readonly offsets: readonly number[]
   readonly bodyBytes: readonly number[]
 }
 
 interface Page {
-  readonly positions: Float64Array
+  readonly sequences: Uint32Array
+  readonly offsets: Uint32Array
   readonly bodyBytes: Uint32Array
-}
-
-export function positionOf(sequence: number, offset: number): number {
-  return sequence * OFFSETS + offset
-}
-
-export function sequenceOf(position: number): number {
-  return Math.floor(position / OFFSETS)
-}
-
-export function offsetOf(position: number): number {
-  return position % OFFSETS
 }
 
 export class LogIndexTable {
@@ -61,20 +53,24 @@ export class LogIndexTable {
     return index >= this.#firstIndex && index <= this.lastIndex
   }
 
-  /** Adds the entry behind the last one. `position`: of its record's header. */
-  push(position: number, bodyBytes: number): void {
+  /** Adds the entry behind the last one. `offset`: of its record's header. */
+  push(sequence: number, offset: number, bodyBytes: number): void {
     const row = this.#skipped + this.#count
     if (row === this.#pages.length * PAGE_ENTRIES) {
-      this.#pages.push({ positions: new Float64Array(PAGE_ENTRIES), bodyBytes: new Uint32Array(PAGE_ENTRIES) })
+      this.#pages.push({
+        sequences: new Uint32Array(PAGE_ENTRIES),
+        offsets: new Uint32Array(PAGE_ENTRIES),
+        bodyBytes: new Uint32Array(PAGE_ENTRIES),
+      })
     }
     this.#count++
-    this.#put(row, position, bodyBytes)
+    this.#put(row, sequence, offset, bodyBytes)
   }
 
   /** The entry lies elsewhere from now on. */
-  move(index: LogIndex, position: number, bodyBytes: number): void {
+  move(index: LogIndex, sequence: number, offset: number, bodyBytes: number): void {
     invariant(this.has(index), 'only an entry of the log is moved')
-    this.#put(this.#rowOf(index), position, bodyBytes)
+    this.#put(this.#rowOf(index), sequence, offset, bodyBytes)
   }
 
   /** Forgets the entries from `index` on. */
@@ -107,9 +103,15 @@ export class LogIndexTable {
   }
 
   /** Of an entry that is held. */
-  positionOf(index: LogIndex): number {
+  sequenceOf(index: LogIndex): number {
     const row = this.#rowOf(index)
-    return this.#pageOf(row).positions[row % PAGE_ENTRIES] as number
+    return this.#pageOf(row).sequences[row % PAGE_ENTRIES] as number
+  }
+
+  /** Of an entry that is held. */
+  offsetOf(index: LogIndex): number {
+    const row = this.#rowOf(index)
+    return this.#pageOf(row).offsets[row % PAGE_ENTRIES] as number
   }
 
   /** Of an entry that is held. */
@@ -126,9 +128,11 @@ export class LogIndexTable {
     return this.#pages[Math.floor(row / PAGE_ENTRIES)] as Page
   }
 
-  #put(row: number, position: number, bodyBytes: number): void {
+  #put(row: number, sequence: number, offset: number, bodyBytes: number): void {
+    invariant(sequence <= SEQUENCES_MAX, 'the sequence of a segment fits into its column')
     const page = this.#pageOf(row)
-    page.positions[row % PAGE_ENTRIES] = position
+    page.sequences[row % PAGE_ENTRIES] = sequence
+    page.offsets[row % PAGE_ENTRIES] = offset
     page.bodyBytes[row % PAGE_ENTRIES] = bodyBytes
   }
 }
@@ -136,12 +140,14 @@ export class LogIndexTable {
 /** Collects places to be read. */
 export class PlacementBuilder implements Placement {
   readonly indexes: LogIndex[] = []
-  readonly positions: number[] = []
+  readonly sequences: number[] = []
+  readonly offsets: number[] = []
   readonly bodyBytes: number[] = []
 
-  add(index: LogIndex, position: number, bodyBytes: number): void {
+  add(index: LogIndex, sequence: number, offset: number, bodyBytes: number): void {
     this.indexes.push(index)
-    this.positions.push(position)
+    this.sequences.push(sequence)
+    this.offsets.push(offset)
     this.bodyBytes.push(bodyBytes)
   }
 }

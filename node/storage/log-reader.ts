@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { type Entry, type GroupId, invariant, type LogIndex } from '../../raft/index.ts'
 import { DamagedLogError, StorageFailedError } from './errors.ts'
 import type { File, Files } from './files.ts'
-import { offsetOf, type Placement, sequenceOf } from './log-index.ts'
+import type { Placement } from './log-index.ts'
 import { decodeRecordHeader, isEntryType, RECORD_HEADER_BYTES, verifiedBody } from './record.ts'
 import { type LogIdentity, placeSeed, segmentName, segmentSeed } from './segment.ts'
 import { Slots } from './slots.ts'
@@ -61,7 +61,7 @@ export class LogReader {
   read(group: GroupId, placement: Placement, onRotten: OnRotten): Promise<Entry[]> {
     const read = this.#slots.run(async () => {
       const entries: Entry[] = []
-      for (let from = 0; from < placement.positions.length; ) {
+      for (let from = 0; from < placement.indexes.length; ) {
         const span = nextSpan(placement, from)
         const bytes = await this.#readSpan(span)
         for (let i = span.from; i < span.to; i++) this.#decode(group, placement, i, span, bytes, entries, onRotten)
@@ -145,7 +145,7 @@ export class LogReader {
     onRotten: OnRotten,
   ): void {
     const index = placement.indexes[i] as LogIndex
-    const offset = offsetOf(placement.positions[i] as number)
+    const offset = placement.offsets[i] as number
     const seed = placeSeed(segmentSeed(this.#identity, span.sequence), offset)
     const header = decodeRecordHeader(bytes, offset - span.offset, seed)
     const data = header && verifiedBody(bytes, offset - span.offset, header)
@@ -168,17 +168,15 @@ export class LogReader {
 }
 
 function nextSpan(placement: Placement, from: number): Span {
-  const first = placement.positions[from] as number
-  const sequence = sequenceOf(first)
-  const offset = offsetOf(first)
+  const sequence = placement.sequences[from] as number
+  const offset = placement.offsets[from] as number
   let end = offset
   let to = from
-  for (; to < placement.positions.length; to++) {
-    const position = placement.positions[to] as number
-    const start = offsetOf(position)
+  for (; to < placement.indexes.length; to++) {
+    const start = placement.offsets[to] as number
     const recordEnd = start + RECORD_HEADER_BYTES + (placement.bodyBytes[to] as number)
     const isNear = start >= end && start - end <= GAP_BYTES_MAX
-    const joins = sequenceOf(position) === sequence && isNear && recordEnd - offset <= SPAN_BYTES_MAX
+    const joins = placement.sequences[to] === sequence && isNear && recordEnd - offset <= SPAN_BYTES_MAX
     if (to > from && !joins) break
     end = recordEnd
   }

@@ -19,8 +19,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ type: fc.constant('scan' as const), from: fc.integer({ min: 0, max: 7_000 }) }),
 )
 
-function rowsOf(table: KeptTable, from: number): [number, number, number][] {
-  const rows: [number, number, number][] = []
+type Row = [index: number, sequence: number, offset: number, bodyBytes: number]
+
+function rowsOf(table: KeptTable, from: number): Row[] {
+  const rows: Row[] = []
   table.scan(from, (...row) => rows.push(row) > 0)
   return rows
 }
@@ -29,12 +31,12 @@ test('any puts, in any order, are found again, sorted and once each', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const table = new KeptTable()
-      const model = new Map<number, [number, number, number]>()
+      const model = new Map<number, Row>()
       let position = 0
       const put = (index: number): void => {
         position++
-        table.put(index, position * 2 ** 32 + 7, position % 1000)
-        model.set(index, [index, position * 2 ** 32 + 7, position % 1000])
+        table.put(index, position, 7, position % 1000)
+        model.set(index, [index, position, 7, position % 1000])
       }
       for (const each of steps) {
         if (each.type === 'put') put(each.index)
@@ -56,7 +58,7 @@ test('any puts, in any order, are found again, sorted and once each', () => {
 
 test('a scan stops when it is told to', () => {
   const table = new KeptTable()
-  for (const index of [9, 3, 5, 1]) table.put(index, index, index)
+  for (const index of [9, 3, 5, 1]) table.put(index, index, index, index)
   const seen: number[] = []
   table.scan(2, (index) => seen.push(index) < 2)
   expect(seen).toEqual([3, 5])

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { LogIndexTable, offsetOf, positionOf, sequenceOf } from '../../node/storage/log-index.ts'
+import { KeptTable } from '../../node/storage/kept-table.ts'
+import { LogIndexTable, PlacementBuilder, SEQUENCES_MAX } from '../../node/storage/log-index.ts'
 import { TermRuns } from '../../node/storage/term-runs.ts'
+import { InvariantError } from '../../raft/index.ts'
 
 type Step = { type: 'push'; count: number; newTerm: boolean } | { type: 'truncate' | 'drop' | 'restart'; share: number }
 
@@ -21,7 +23,7 @@ test('a table and its terms that grow, are cut and dropped from the front agree 
     fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
       let first = 1
       let baseTerm = 0
-      let rows: { term: number; position: number }[] = []
+      let rows: { term: number; made: number }[] = []
       const table = new LogIndexTable()
       const terms = new TermRuns()
       let made = 0
@@ -31,8 +33,8 @@ test('a table and its terms that grow, are cut and dropped from the front agree 
           const term = (rows.at(-1)?.term ?? baseTerm) + (each.newTerm ? 1 : 0)
           for (let i = 0; i < each.count; i++) {
             made++
-            rows.push({ term, position: positionOf(made % 9, made) })
-            table.push(positionOf(made % 9, made), made % 777)
+            rows.push({ term, made })
+            table.push(made % 9, made, made % 777)
             terms.push(last + 1 + i, term)
           }
         } else if (each.type === 'truncate') {
@@ -61,8 +63,9 @@ test('a table and its terms that grow, are cut and dropped from the front agree 
         )
         expect(terms.runs).toEqual(starts)
         for (let i = 0; i < rows.length; i += 97) {
-          expect(table.positionOf(first + i)).toBe(rows[i]!.position)
-          expect(table.bodyBytesOf(first + i)).toBe(offsetOf(rows[i]!.position) % 777)
+          const { made } = rows[i]!
+          expect([table.sequenceOf(first + i), table.offsetOf(first + i)]).toEqual([made % 9, made])
+          expect(table.bodyBytesOf(first + i)).toBe(made % 777)
           expect(terms.termAt(first + i)).toBe(rows[i]!.term)
         }
         expect(terms.termAt(first - 1)).toBe(baseTerm)
@@ -74,8 +77,26 @@ test('a table and its terms that grow, are cut and dropped from the front agree 
 })
 
 describe('a place', () => {
-  test('is a segment and an offset in one number', () => {
-    const position = positionOf(2 ** 21 - 1, 2 ** 32 - 1)
-    expect([sequenceOf(position), offsetOf(position)]).toEqual([2 ** 21 - 1, 2 ** 32 - 1])
+  test.each([2 ** 21 + 1, SEQUENCES_MAX])('in segment %d is as exact as in the first one', (sequence) => {
+    for (const offset of [0, 1001, 2 ** 32 - 1]) {
+      const table = new LogIndexTable()
+      table.push(1, 0, 0)
+      table.push(sequence, offset, 7)
+      table.move(1, sequence, offset, 7)
+      const kept = new KeptTable()
+      for (const index of [5, 3]) kept.put(index, sequence, offset, 7)
+      const places = new PlacementBuilder()
+      kept.scan(0, (...row) => {
+        places.add(...row)
+        return true
+      })
+      for (const index of [1, 2]) expect([table.sequenceOf(index), table.offsetOf(index)]).toEqual([sequence, offset])
+      expect(places).toMatchObject({ sequences: [sequence, sequence], offsets: [offset, offset], indexes: [3, 5] })
+    }
+  })
+
+  test('in a segment beyond the last that can be told is refused', () => {
+    expect(() => new LogIndexTable().push(SEQUENCES_MAX + 1, 0, 0)).toThrow(InvariantError)
+    expect(() => new KeptTable().put(1, SEQUENCES_MAX + 1, 0, 0)).toThrow(InvariantError)
   })
 })
