@@ -8,7 +8,7 @@
  * keeps what a peer may still ask for: what followers lack, within a bound in bytes, and all above a mark that is being
  * installed somewhere (trap 28). While the disk is nearly full nothing is kept for those who do not answer.
  */
-import type { RaftStatus } from '../../raft/index.ts'
+import { invariant, type RaftStatus } from '../../raft/index.ts'
 import { every } from '../clock.ts'
 import type {
   CheckpointInfo,
@@ -71,6 +71,13 @@ export interface CheckpointerOptions extends CheckpointingBasics {
   readonly onMade: () => void
 }
 
+/** A checkpoint that is durable, and what it refers to: the two change together. */
+export interface InForce {
+  /** Undefined when there is none yet. */
+  readonly mark: SnapshotMark | undefined
+  readonly references: LiveEntries
+}
+
 export interface CheckpointerStats {
   /** Made by this process. */
   readonly made: number
@@ -83,13 +90,13 @@ export class Checkpointer {
   readonly #trailing: TrailingLog
   readonly #pinnedBytesMax: number
   readonly #pinned: TrailingLog
-  #references: LiveEntries
+  #inForce: InForce
   /** Log bytes applied since the mark of the last checkpoint. */
   #bytes = 0
   #dueBytes: number
   #running: Promise<void> | undefined
-  /** The newest checkpoint's mark, if the log was not compacted for it yet. */
-  #uncompacted: SnapshotMark | undefined
+  /** A compaction that is still to begin; `keepsLog`: the log is left as long as it is. */
+  #uncompacted: { readonly keepsLog: boolean } | undefined
   #isCompacting = false
   #isStopped = false
   /** How many want it to hold still: an install under way, a stop (invariant 1). */
@@ -104,7 +111,7 @@ export class Checkpointer {
 
   constructor(options: CheckpointerOptions) {
     this.#options = options
-    this.#references = options.references
+    this.#inForce = { mark: options.checkpoints.current?.mark, references: options.references }
     this.#trailing = new TrailingLog(options.trailingLogBytesMax)
     this.#pinnedBytesMax = Math.max(PINNED_BYTES_MIN, PINNED_FACTOR_MAX * options.trailingLogBytesMax)
     this.#pinned = new TrailingLog(this.#pinnedBytesMax)
@@ -115,9 +122,14 @@ export class Checkpointer {
     return this.#stats
   }
 
-  /** What the current checkpoint refers to. */
+  /** Lags behind the store's current one, which is current in memory before it is durable. */
+  get inForce(): InForce {
+    return this.#inForce
+  }
+
+  /** What the checkpoint in force refers to. */
   get references(): LiveEntries {
-    return this.#references
+    return this.#inForce.references
   }
 
   /** Every applied entry, in order; on the hot path, so it only counts. */
@@ -128,7 +140,10 @@ export class Checkpointer {
     if (this.#bytes >= this.#dueBytes) this.#start()
   }
 
+  /** Once the node runs. Resumes what a stop or a crash may have ended of the last compaction. */
   start(): void {
+    // How much log there is, and who lacks it, is not known yet.
+    if (this.#inForce.mark !== undefined) this.#compact({ keepsLog: true })
     this.#endLooks = every(this.#options.clock, QUIET_MS, () => {
       if (this.#bytes > 0 && this.#isCheap) this.#start()
     })
@@ -136,14 +151,13 @@ export class Checkpointer {
 
   /** The disk is nearly full: a checkpoint may let much of the log go. To be called again and again while that is so. */
   makeRoom(): void {
-    const { checkpoints, clock } = this.#options
-    const nowMs = clock.now()
+    const nowMs = this.#options.clock.now()
     this.#shortMs = nowMs
     if (nowMs - Math.max(this.#startedMs, this.#roomMs) < SHORT_OF_ROOM_MS) return
     this.#roomMs = nowMs
-    if (this.#bytes > 0) this.#start()
-    // There is nothing new, but what was kept for others goes now.
-    else if (checkpoints.current !== undefined) this.#compact(checkpoints.current.mark)
+    if (this.#bytes > 0 && this.#suspensions === 0) this.#start()
+    // There is nothing new, or it cannot be written now, but what was kept for others goes.
+    else if (this.#inForce.mark !== undefined) this.#compact({ keepsLog: false })
   }
 
   /** The current checkpoint is of no use: a new one is due at once. */
@@ -181,7 +195,7 @@ export class Checkpointer {
 
   /** An installed checkpoint has become current. */
   adopt(references: LiveEntries): void {
-    this.#references = references
+    this.#inForce = { mark: this.#options.checkpoints.current!.mark, references }
     this.#bytes = 0
     this.#dueBytes = this.#nextDue()
   }
@@ -190,7 +204,7 @@ export class Checkpointer {
   installed(): void {
     this.#trailing.clear()
     this.#pinned.clear()
-    this.#compact(this.#options.checkpoints.current!.mark)
+    this.#compact({ keepsLog: false })
   }
 
   get #isCheap(): boolean {
@@ -231,14 +245,14 @@ export class Checkpointer {
     this.#dueBytes = this.#nextDue()
     const info = await this.#write(mark, captured)
     if (info === undefined) return
-    this.#references = captured.references()
+    this.#inForce = { mark, references: captured.references() }
     this.#dueBytes = this.#nextDue()
     driver.checkpointed(mark)
     const lastMs = clock.now() - startedMs
     this.#stats = { made: this.#stats.made + 1, lastMs }
-    logger.info('checkpoint', { index: mark.index, bytes: info.bytes, references: this.#references.size, ms: lastMs })
+    logger.info('checkpoint', { index: mark.index, bytes: info.bytes, references: this.references.size, ms: lastMs })
     this.#options.onMade()
-    this.#compact(mark)
+    this.#compact({ keepsLog: false })
   }
 
   /** Undefined when an install wants to be alone: nothing is left of this one then. */
@@ -260,8 +274,8 @@ export class Checkpointer {
   }
 
   /** A compaction may take long, since it is paced: only the newest checkpoint's waits for the one that runs. */
-  #compact(mark: SnapshotMark): void {
-    this.#uncompacted = mark
+  #compact(wanted: { readonly keepsLog: boolean }): void {
+    this.#uncompacted = wanted
     if (this.#isCompacting) return
     this.#isCompacting = true
     this.#compactAll()
@@ -277,11 +291,12 @@ export class Checkpointer {
   async #compactAll(): Promise<void> {
     const { compact, driver, group, pins } = this.#options
     while (this.#uncompacted !== undefined && !this.#isStopped) {
-      const mark = this.#uncompacted
+      const { keepsLog } = this.#uncompacted
       this.#uncompacted = undefined
-      const firstIndex = this.#firstIndex(mark)
+      const { mark, references: live } = this.#inForce
+      invariant(mark !== undefined, 'the log is compacted behind a checkpoint')
+      const firstIndex = keepsLog ? driver.status().firstIndex : this.#firstIndex(mark)
       if (firstIndex > driver.status().firstIndex) driver.compact(firstIndex - 1)
-      const live = this.#references
       await compact({ group, firstIndex, checkpointIndex: mark.index, live, pinned: pins.pinned() })
     }
   }
@@ -289,8 +304,9 @@ export class Checkpointer {
   /** Invariant 3. */
   #firstIndex(mark: SnapshotMark): LogIndex {
     const { driver, pins, trailingLogBytesMax } = this.#options
-    const { firstIndex, peers } = driver.status()
-    const behind = mark.index + 1
+    const { appliedIndex, firstIndex, peers, persistedIndex } = driver.status()
+    // An installed checkpoint is ahead of the log when that came by itself in the last moment.
+    const behind = Math.min(mark.index, appliedIndex, persistedIndex) + 1
     const isShort = this.#options.clock.now() - this.#shortMs < SHORT_OF_ROOM_MS
     // A peer that gets an install has no claim on the log below it; nor, when room is needed, one that does not answer.
     const claimants = peers.filter(({ mode }) => mode === 'replicate' || (mode === 'probe' && !isShort))

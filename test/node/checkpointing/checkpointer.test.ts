@@ -215,6 +215,69 @@ describe('a checkpointer', () => {
     expect(world.made).toBe(2)
   })
 
+  it('resumes at the start what was ended of a compaction, and leaves the log as long as it is', async () => {
+    world.apply(10)
+    await rest()
+    const { checkpoints } = world
+    const again = new World({ checkpoints, references: new Set([4]) })
+    Object.assign(again, { appliedIndex: 10, firstIndex: 7 })
+    again.checkpointer.start()
+    await rest()
+    expect(again.journal).toEqual(['wal 7'])
+    expect(again.plans.map(({ checkpointIndex, live }) => [checkpointIndex, ...live])).toEqual([[10, 4]])
+    const first = new World()
+    first.checkpointer.start()
+    await rest()
+    expect(first.plans).toEqual([])
+  })
+
+  it('lets go of the log behind the checkpoint in force while none can be made on a disk that is nearly full', async () => {
+    world.apply(10)
+    await rest()
+    world.apply(1)
+    const resume = await world.checkpointer.suspend()
+    await world.clock.advance(10_000)
+    world.checkpointer.makeRoom()
+    await rest()
+    expect(world.plans.map(({ checkpointIndex }) => checkpointIndex)).toEqual([10, 10])
+    resume()
+  })
+
+  it('lets nothing go on the word of a checkpoint that is not durable yet', async () => {
+    world.references = new Set([3])
+    world.apply(10)
+    await rest()
+    world.references = new Set([15])
+    const { checkpoints } = world
+    const begin = checkpoints.begin.bind(checkpoints)
+    let finishCommit = () => {}
+    checkpoints.begin = (mark, origin) => {
+      const writer = begin(mark, origin)
+      const commit = async () => {
+        const info = await writer.commit()
+        await new Promise<void>((resolve) => {
+          finishCommit = resolve
+        })
+        return info
+      }
+      return { ...writer, commit }
+    }
+    world.apply(10)
+    await rest()
+    // Current in memory, as the store has it.
+    expect(checkpoints.current?.mark.index).toBe(20)
+    await world.clock.advance(10_000)
+    world.checkpointer.makeRoom()
+    await rest()
+    expect(world.plans.at(-1)).toMatchObject({ checkpointIndex: 10, firstIndex: 11 })
+    expect([...world.plans.at(-1)!.live]).toEqual([3])
+    expect(world.checkpointer.inForce.mark?.index).toBe(10)
+    finishCommit()
+    await rest()
+    expect(world.plans.at(-1)).toMatchObject({ checkpointIndex: 20, firstIndex: 21 })
+    expect([...world.plans.at(-1)!.live]).toEqual([15])
+  })
+
   it('tells of a disk that fails', async () => {
     const broken = new Error('disk')
     world.checkpoints.onCommit = () => {
@@ -313,6 +376,21 @@ describe('the log behind a checkpoint', () => {
     // 64 MiB of the last 100.
     expect(world.plans[0]!.firstIndex).toBeGreaterThanOrEqual(37)
     expect(world.plans[0]!.firstIndex).toBeLessThanOrEqual(38)
+  })
+
+  it('stays where it is not applied yet, though a checkpoint that was to be installed is ahead of it', async () => {
+    const world = new World()
+    world.apply(10)
+    await rest()
+    const resume = await world.checkpointer.suspend()
+    world.appliedIndex = 15
+    await world.checkpoints.begin(markAt(20), 'installed').commit()
+    world.checkpointer.adopt(new Set())
+    resume()
+    await world.clock.advance(10_000)
+    world.checkpointer.makeRoom()
+    await rest()
+    expect(world.plans.at(-1)).toMatchObject({ checkpointIndex: 20, firstIndex: 16 })
   })
 
   it('never comes back', async () => {
