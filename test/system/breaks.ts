@@ -37,11 +37,6 @@ const sessions: readonly PlantedBreak[] = [
     '      if (this.#sessions.get(session) === client) this.#detach(effect.to)\n',
     '',
   ]),
-  planted('take effects of a former boot for those of this one', 'an attachment names the boot id of its node', [
-    'node/gateway/gateway.ts',
-    'return node === this.#options.boot.node && bootId === this.#options.boot.bootId',
-    'return node === this.#options.boot.node && bootId > 0',
-  ]),
   planted('apply frames of a former attachment', 'frames carry the epoch, and older ones are refused', [
     'node/queue/machine.ts',
     'to === undefined || to.epoch !== epoch) {',
@@ -51,11 +46,6 @@ const sessions: readonly PlantedBreak[] = [
     'node/queue/sessions.ts',
     '  state.timers.stop(session.grace)\n  returnAllBut(state, session, [])\n',
     '  state.timers.stop(session.grace)\n',
-  ]),
-  planted('let a detached session live for ever', 'the lease of a detached session ends', [
-    'node/queue/sessions.ts',
-    '  state.timers.set(session.lease, sinceMs + session.leaseMs)\n',
-    '',
   ]),
 ]
 
@@ -74,11 +64,6 @@ const sdk: readonly PlantedBreak[] = [
     'client/publisher.ts',
     "message}`, { outcome: 'unknown' })",
     "message}`, { outcome: 'not-applied' })",
-  ]),
-  planted('hold nothing over a reconnect', 'a hello lists what is still held, and the rest is dropped', [
-    'client/session.ts',
-    'if (runs.length > 0) held.push({ consumer: incarnation, runs })',
-    '',
   ]),
 ]
 
@@ -108,11 +93,6 @@ const machine: readonly PlantedBreak[] = [
     'return reign.timeMs + (this.#options.clock.now() - reign.sinceMs)',
     'return reign.timeMs + Math.max(0, this.#options.wallNow() - 1_700_000_000_000 - 0 * reign.sinceMs)',
   ]),
-  planted('forget the timers when leadership moves', 'timers live in the state, and each leader arms them (trap 33)', [
-    'node/group.ts',
-    '      this.#proposer.begin(this.machine)\n      this.#proposer.watchTimers(this.machine.nextTimerMs())\n',
-    '      this.#proposer.begin(this.machine)\n',
-  ]),
 ]
 
 const storage: readonly PlantedBreak[] = [
@@ -135,11 +115,6 @@ const storage: readonly PlantedBreak[] = [
     'node/checkpointing/checkpointer.ts',
     'const live = this.#references\n',
     'const live = { has: () => false, size: 0, *[Symbol.iterator]() {}, ...(this.#references === undefined ? {} : {}) }\n',
-  ]),
-  planted('jump to a later state and tell nobody', 'after an install the sessions here hear where they stand', [
-    'node/group.ts',
-    '    onRestored(effects)\n',
-    '',
   ]),
 ]
 

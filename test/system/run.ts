@@ -65,8 +65,11 @@ export interface RunOptions {
 
 /** An undisturbed cluster is founded, and its queues declared, within this time. */
 const foundedWithinMs = 10_000
-/** After all faults have ended, everything must be delivered and settled within this time. */
-const healedWithinMs = 60_000
+/**
+ * After all faults have ended, the cluster must be whole within this time, and everything delivered and settled within as much again: less
+ * than it takes for a session that is gone to be forgotten.
+ */
+const healedWithinMs = 25_000
 /** What is published to a healed cluster, and how long that may take. */
 const pulses = 3
 /** A leader that had no room on its disk looks again within this time, whatever its clock. */
