@@ -151,13 +151,24 @@ export class HeldEntries {
       use.set(sequence, fresh)
       return fresh
     }
-    for (let index = this.index.firstIndex; index <= this.index.lastIndex; index++) {
-      useOf(this.index.sequenceOf(index)).log += RECORD_HEADER_BYTES + this.index.bodyBytesOf(index)
+    for (const [sequence, bytes] of this.index.use) useOf(sequence).log += bytes
+    const damaged = this.#damagedKept()
+    for (const [sequence, bytes] of this.#kept.use) {
+      const needed = bytes - (damaged.get(sequence) ?? 0)
+      if (needed > 0) useOf(sequence).kept += needed
     }
-    this.#kept.scan(0, (index, sequence, _, bodyBytes) => {
-      if (!this.isDamaged(index)) useOf(sequence).kept += RECORD_HEADER_BYTES + bodyBytes
-      return true
-    })
+  }
+
+  /** Bytes of kept records that cannot be read, by segment: nobody needs those. */
+  #damagedKept(): Map<number, number> {
+    const damaged = new Map<number, number>()
+    for (const index of this.#damaged) {
+      const place = this.#kept.placeOf(index)
+      if (place === undefined) continue
+      const { sequence, bodyBytes } = place
+      damaged.set(sequence, (damaged.get(sequence) ?? 0) + RECORD_HEADER_BYTES + bodyBytes)
+    }
+    return damaged
   }
 
   /** The places of what is kept in that segment. */

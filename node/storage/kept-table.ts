@@ -9,13 +9,14 @@
  */
 import { invariant, type LogIndex } from '../../raft/index.ts'
 import { SEQUENCES_MAX } from './log-index.ts'
+import { SegmentBytes } from './segment-bytes.ts'
 
 const CAPACITY_AT_FIRST = 64
 /** Rows out of order before they are merged, beside a share of the table, so that each row is copied a few times at most. */
 const YOUNG_ROWS_MAX = 1024
 const YOUNG_SHARE = 8
 
-interface Row {
+export interface KeptPlace {
   readonly sequence: number
   readonly offset: number
   readonly bodyBytes: number
@@ -25,13 +26,15 @@ interface Row {
 export type VisitKept = (index: LogIndex, sequence: number, offset: number, bodyBytes: number) => boolean
 
 export class KeptTable {
+  /** Of the records of all rows. */
+  readonly use = new SegmentBytes()
   #indexes = new Float64Array(CAPACITY_AT_FIRST)
   #sequences = new Uint32Array(CAPACITY_AT_FIRST)
   #offsets = new Uint32Array(CAPACITY_AT_FIRST)
   #bodyBytes = new Uint32Array(CAPACITY_AT_FIRST)
   #count = 0
   /** Rows whose index is below the last one's and not in the columns. */
-  readonly #young = new Map<LogIndex, Row>()
+  readonly #young = new Map<LogIndex, KeptPlace>()
 
   get size(): number {
     return this.#count + this.#young.size
@@ -41,10 +44,19 @@ export class KeptTable {
     return this.#young.has(index) || this.#rowOf(index) !== undefined
   }
 
+  /** Where that entry lies, if it is kept. */
+  placeOf(index: LogIndex): KeptPlace | undefined {
+    const row = this.#rowOf(index)
+    return row === undefined ? this.#young.get(index) : this.#placeAt(row)
+  }
+
   /** Adds the entry, or tells where it lies now. `offset`: of its record's header. */
   put(index: LogIndex, sequence: number, offset: number, bodyBytes: number): void {
     invariant(sequence <= SEQUENCES_MAX, 'the sequence of a segment fits into its column')
     const row = this.#rowOf(index)
+    const former = row === undefined ? this.#young.get(index) : this.#placeAt(row)
+    if (former !== undefined) this.use.take(former.sequence, former.bodyBytes)
+    this.use.add(sequence, bodyBytes)
     if (row !== undefined) this.#set(row, index, sequence, offset, bodyBytes)
     else if (this.#count === 0 || index > (this.#indexes[this.#count - 1] as number)) {
       if (this.#count === this.#indexes.length) this.#resize(this.#count * 2)
@@ -60,7 +72,9 @@ export class KeptTable {
     this.#merge()
     let kept = 0
     for (let row = 0; row < this.#count; row++) {
-      if (passes(this.#indexes[row] as number, this.#sequences[row] as number)) this.#copy(row, kept++)
+      const sequence = this.#sequences[row] as number
+      if (passes(this.#indexes[row] as number, sequence)) this.#copy(row, kept++)
+      else this.use.take(sequence, this.#bodyBytes[row] as number)
     }
     this.#count = kept
     if (kept < this.#indexes.length / 4) this.#resize(Math.max(CAPACITY_AT_FIRST, kept * 2))
@@ -72,6 +86,14 @@ export class KeptTable {
     for (let row = this.#lowerBound(from); row < this.#count; row++) {
       const [index, sequence] = [this.#indexes[row] as number, this.#sequences[row] as number]
       if (!visit(index, sequence, this.#offsets[row] as number, this.#bodyBytes[row] as number)) return
+    }
+  }
+
+  #placeAt(row: number): KeptPlace {
+    return {
+      sequence: this.#sequences[row] as number,
+      offset: this.#offsets[row] as number,
+      bodyBytes: this.#bodyBytes[row] as number,
     }
   }
 
@@ -116,7 +138,7 @@ export class KeptTable {
     if (target >= this.#indexes.length) this.#resize(Math.max(target + 1, this.#indexes.length * 2))
     this.#count = target + 1
     while (young.length > 0) {
-      const [index, { sequence, offset, bodyBytes }] = young.at(-1) as [LogIndex, Row]
+      const [index, { sequence, offset, bodyBytes }] = young.at(-1) as [LogIndex, KeptPlace]
       if (row >= 0 && (this.#indexes[row] as number) > index) {
         this.#copy(row--, target--)
       } else {

@@ -6,6 +6,7 @@
  */
 import type { LogIndex } from '../../raft/index.ts'
 import { invariant } from '../../raft/index.ts'
+import { SegmentBytes } from './segment-bytes.ts'
 
 /** 2^32 segments: as much as the columns hold; of the usual size that is 128 PiB that were ever written. */
 export const SEQUENCES_MAX = 0xffff_ffff
@@ -30,6 +31,8 @@ interface Page {
 }
 
 export class LogIndexTable {
+  /** Of the records of the entries held. */
+  readonly use = new SegmentBytes()
   #firstIndex: LogIndex
   #pages: Page[] = []
   /** Rows at the front of the first page that were dropped. */
@@ -64,18 +67,22 @@ export class LogIndexTable {
       })
     }
     this.#count++
+    this.use.add(sequence, bodyBytes)
     this.#put(row, sequence, offset, bodyBytes)
   }
 
   /** The entry lies elsewhere from now on. */
   move(index: LogIndex, sequence: number, offset: number, bodyBytes: number): void {
     invariant(this.has(index), 'only an entry of the log is moved')
+    this.#release(index, index + 1)
+    this.use.add(sequence, bodyBytes)
     this.#put(this.#rowOf(index), sequence, offset, bodyBytes)
   }
 
   /** Forgets the entries from `index` on. */
   truncate(index: LogIndex): void {
     invariant(index >= this.#firstIndex, 'a log is never cut before its first entry')
+    this.#release(index, this.lastIndex + 1)
     this.#count = Math.min(this.#count, index - this.#firstIndex)
     const pages = Math.ceil((this.#skipped + this.#count) / PAGE_ENTRIES)
     if (pages < this.#pages.length) this.#pages.length = pages
@@ -86,6 +93,7 @@ export class LogIndexTable {
     invariant(index <= this.lastIndex + 1, 'a log is dropped at most up to its end')
     const dropped = index - this.#firstIndex
     if (dropped <= 0) return
+    this.#release(this.#firstIndex, index)
     this.#firstIndex = index
     this.#count -= dropped
     this.#skipped += dropped
@@ -96,6 +104,7 @@ export class LogIndexTable {
 
   /** Empty, and goes on at `firstIndex`. */
   restart(firstIndex: LogIndex): void {
+    this.use.clear()
     this.#pages = []
     this.#skipped = 0
     this.#count = 0
@@ -118,6 +127,11 @@ export class LogIndexTable {
   bodyBytesOf(index: LogIndex): number {
     const row = this.#rowOf(index)
     return this.#pageOf(row).bodyBytes[row % PAGE_ENTRIES] as number
+  }
+
+  /** Nothing lies any more where these lie, `to` exclusive. */
+  #release(from: LogIndex, to: LogIndex): void {
+    for (let index = from; index < to; index++) this.use.take(this.sequenceOf(index), this.bodyBytesOf(index))
   }
 
   #rowOf(index: LogIndex): number {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { KeptTable } from '../../node/storage/kept-table.ts'
+import { RECORD_HEADER_BYTES } from '../../node/storage/record.ts'
 
 type Step =
   | { type: 'put'; index: number }
@@ -35,8 +36,8 @@ test('any puts, in any order, are found again, sorted and once each', () => {
       let position = 0
       const put = (index: number): void => {
         position++
-        table.put(index, position, 7, position % 1000)
-        model.set(index, [index, position, 7, position % 1000])
+        table.put(index, position % 9, 7, position % 1000)
+        model.set(index, [index, position % 9, 7, position % 1000])
       }
       for (const each of steps) {
         if (each.type === 'put') put(each.index)
@@ -49,8 +50,16 @@ test('any puts, in any order, are found again, sorted and once each', () => {
           expect(rowsOf(table, each.from)).toEqual(expected)
         }
         expect(table.size).toBe(model.size)
+        const use = new Map<number, number>()
+        for (const [, sequence, , bytes] of model.values())
+          use.set(sequence, (use.get(sequence) ?? 0) + RECORD_HEADER_BYTES + bytes)
+        expect(new Map(table.use)).toEqual(use)
       }
-      for (let index = 0; index < 8_200; index += 7) expect(table.has(index)).toBe(model.has(index))
+      for (let index = 0; index < 8_200; index += 7) {
+        const row = model.get(index)
+        expect(table.has(index)).toBe(row !== undefined)
+        expect(table.placeOf(index)).toEqual(row && { sequence: row[1], offset: row[2], bodyBytes: row[3] })
+      }
     }),
     { numRuns: 150 },
   )

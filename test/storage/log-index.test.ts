@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { KeptTable } from '../../node/storage/kept-table.ts'
 import { LogIndexTable, PlacementBuilder, SEQUENCES_MAX } from '../../node/storage/log-index.ts'
+import { RECORD_HEADER_BYTES } from '../../node/storage/record.ts'
 import { TermRuns } from '../../node/storage/term-runs.ts'
 import { InvariantError } from '../../raft/index.ts'
 
@@ -68,6 +69,9 @@ test('a table and its terms that grow, are cut and dropped from the front agree 
           expect(table.bodyBytesOf(first + i)).toBe(made % 777)
           expect(terms.termAt(first + i)).toBe(rows[i]!.term)
         }
+        const use = new Map<number, number>()
+        for (const { made } of rows) use.set(made % 9, (use.get(made % 9) ?? 0) + RECORD_HEADER_BYTES + (made % 777))
+        expect(new Map(table.use)).toEqual(use)
         expect(terms.termAt(first - 1)).toBe(baseTerm)
         expect([table.has(first - 1), table.has(first + rows.length)]).toEqual([false, false])
       }
