@@ -88,11 +88,7 @@ export class BodyRepair {
   #start(): void {
     if (this.#running || this.#controller.signal.aborted) return
     this.#running = true
-    this.#run()
-      .catch(this.#options.onFatal)
-      .finally(() => {
-        this.#running = false
-      })
+    this.#run().catch(this.#options.onFatal)
   }
 
   async #run(): Promise<void> {
@@ -109,6 +105,8 @@ export class BodyRepair {
       await this.#pause(pauseMs)
       pauseMs = repaired.length > 0 ? PAUSE_MS_MIN : Math.min(2 * pauseMs, PAUSE_MS_MAX)
     }
+    // In the same turn as the loop's last look, so that nothing is wanted between the two.
+    this.#running = false
   }
 
   #settle(index: LogIndex): void {

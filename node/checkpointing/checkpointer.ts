@@ -94,6 +94,8 @@ export class Checkpointer {
   /** Log bytes applied since the mark of the last checkpoint. */
   #bytes = 0
   #dueBytes: number
+  /** The current checkpoint is damaged: one at the same index is better. */
+  #isUseless = false
   #running: Promise<void> | undefined
   /** A compaction that is still to begin; `keepsLog`: the log is left as long as it is. */
   #uncompacted: { readonly keepsLog: boolean } | undefined
@@ -162,7 +164,8 @@ export class Checkpointer {
 
   /** The current checkpoint is of no use: a new one is due at once. */
   renew(): void {
-    this.#dueBytes = 0
+    this.#isUseless = true
+    this.#dueBytes = this.#nextDue()
     this.#start()
   }
 
@@ -196,6 +199,7 @@ export class Checkpointer {
   /** An installed checkpoint has become current. */
   adopt(references: LiveEntries): void {
     this.#inForce = { mark: this.#options.checkpoints.current!.mark, references }
+    this.#isUseless = false
     this.#bytes = 0
     this.#dueBytes = this.#nextDue()
   }
@@ -212,6 +216,7 @@ export class Checkpointer {
   }
 
   #nextDue(): number {
+    if (this.#isUseless) return 0
     // A large state is not written again before as much log has come as it takes itself: at most half of all writing is this.
     return Math.max(this.#options.checkpointBytes, this.#options.checkpoints.current?.bytes ?? 0)
   }
@@ -235,7 +240,8 @@ export class Checkpointer {
     if (this.#suspensions > 0) return
     const { checkpoints, clock, driver, logger, machine } = this.#options
     const { appliedIndex } = driver.status()
-    if (appliedIndex <= (checkpoints.current?.mark.index ?? 0)) return
+    const currentIndex = checkpoints.current?.mark.index ?? 0
+    if (appliedIndex < currentIndex || (appliedIndex === currentIndex && !this.#isUseless)) return
     const startedMs = clock.now()
     this.#startedMs = startedMs
     const mark = driver.mark(appliedIndex)
@@ -246,6 +252,7 @@ export class Checkpointer {
     const info = await this.#write(mark, captured)
     if (info === undefined) return
     this.#inForce = { mark, references: captured.references() }
+    this.#isUseless = false
     this.#dueBytes = this.#nextDue()
     driver.checkpointed(mark)
     const lastMs = clock.now() - startedMs

@@ -217,8 +217,8 @@ export class Checkpointing {
    * still waits for it is not open in the machine either.
    */
   #isObsolete(index: LogIndex): boolean {
-    const mark = this.#options.checkpoints.current?.mark
-    return mark !== undefined && index <= mark.index && !this.#checkpointer.references.has(index)
+    const { mark, references } = this.#checkpointer.inForce
+    return mark !== undefined && index <= mark.index && !references.has(index)
   }
 }
 

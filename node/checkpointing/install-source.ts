@@ -118,11 +118,12 @@ export class InstallSource {
   #pin(from: string, mark: LogIndex): Pin | undefined {
     const { checkpoints, clock, references } = this.#options
     const held = this.#pins.get(from)
-    if (held?.info.mark.index === mark) {
+    const info = checkpoints.current
+    // One that was damaged may have been replaced at its own index.
+    if (held?.info.mark.index === mark && (info?.mark.index !== mark || info === held.info)) {
       held.lastUseMs = clock.now()
       return held
     }
-    const info = checkpoints.current
     if (info?.mark.index !== mark) return undefined
     held?.release()
     const pin = { info, references: references(), release: checkpoints.pin(mark), lastUseMs: clock.now() }

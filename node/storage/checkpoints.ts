@@ -38,8 +38,8 @@ export interface CheckpointWriter {
   /** Durable when it resolves; after a pause, so that the log's writes come through. At most 256 KiB. */
   put(chunk: Uint8Array): Promise<void>
   /**
-   * Puts it in force. Resolves with the checkpoint that is in force then, durably: a newer one, if that came first, and this one
-   * is abandoned.
+   * Puts it in force. Resolves with the checkpoint that is in force then, durably: one at the same index or a newer one, if that
+   * came first, and this one is abandoned. A damaged one is replaced at its own index, too.
    */
   commit(): Promise<CheckpointInfo>
   /** Deletes what was put. Without effect after a commit. */
@@ -122,7 +122,7 @@ export class Checkpoints {
       commit: async () => {
         isOpen = false
         const { current } = this
-        if (current !== undefined && current.mark.index >= mark.index) {
+        if (current !== undefined && current.mark.index >= mark.index + (this.#damaged ? 1 : 0)) {
           // Behind the change that puts the newer one in force: that is durable then, too.
           await remove()
           return current
@@ -176,7 +176,7 @@ export class Checkpoints {
 
   async #recover(): Promise<void> {
     const keys = await this.#store.keys(CHUNK_PREFIX)
-    this.#generation = Math.max(0, ...keys.map(generationOf))
+    for (const key of keys) this.#generation = Math.max(this.#generation, generationOf(key))
     try {
       const record = await readRecord<CheckpointRecord>(this.#store, KEY, FORMAT)
       const held = record && toHeld(record)
@@ -210,12 +210,14 @@ export class Checkpoints {
    */
   async #switch(next: Held): Promise<void> {
     const former = this.#current
-    const garbage = [...this.#remains]
+    let garbage = this.#remains
     this.#current = next
     this.#damaged = false
     this.#remains = []
-    if (former !== undefined && former.pins > 0) this.#pinned.set(former.info.mark.index, former)
-    else if (former !== undefined) garbage.push(...chunkKeys(former.generation, former.info.chunks))
+    // At the same index only a damaged one is replaced, and who has it pinned reads on in the one that takes its place.
+    const isPinned = former !== undefined && former.pins > 0 && former.info.mark.index < next.info.mark.index
+    if (isPinned) this.#pinned.set(former.info.mark.index, former)
+    else if (former !== undefined) garbage = [...garbage, ...chunkKeys(former.generation, former.info.chunks)]
     await this.#store.write({ puts: [toPut(next)], deletes: garbage })
   }
 

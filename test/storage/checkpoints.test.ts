@@ -252,6 +252,40 @@ describe('a damaged checkpoint', () => {
   })
 })
 
+test('a checkpoint may have any number of chunks, at a start and when it is replaced', async () => {
+  const chunks = 150_000
+  await opened(async (checkpoints) => {
+    const writer = checkpoints.begin(markAt(10), 'local')
+    for (let n = 0; n < chunks; n++) await writer.put(chunkOf('x', 1))
+    await writer.commit()
+  })
+  await opened(async (checkpoints) => {
+    expect(checkpoints.current).toMatchObject({ chunks, bytes: chunks })
+    await make(checkpoints, 20)
+    await expectWhole(checkpoints, 20)
+  })
+  expect(chunkKeys()).toHaveLength(3)
+})
+
+test('a damaged checkpoint is replaced by one at the same index, and a whole one is not', async () => {
+  await opened(async (checkpoints) => {
+    const whole = await make(checkpoints, 10)
+    expect(await make(checkpoints, 10)).toBe(whole)
+    expect(chunkKeys()).toHaveLength(3)
+    disk.rot(chunkKeys()[0] as string)
+    await expect(checkpoints.readChunk(10, 0)).rejects.toBeInstanceOf(DamagedCheckpointError)
+    // Whoever pulls it reads on in the one that takes its place: equal states have equal bytes.
+    const release = checkpoints.pin(10)
+    expect(await make(checkpoints, 10)).not.toBe(whole)
+    expect(checkpoints.damaged).toBe(false)
+    await expectWhole(checkpoints, 10)
+    release()
+    await expectWhole(checkpoints, 10)
+    expect(chunkKeys()).toHaveLength(3)
+  })
+  await opened((checkpoints) => expectWhole(checkpoints, 10))
+})
+
 test('a checkpoint cannot be committed on a disk that failed', async () => {
   await opened(async (checkpoints) => {
     await make(checkpoints, 10)

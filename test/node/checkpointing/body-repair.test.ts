@@ -33,6 +33,13 @@ describe('the repair of bodies', () => {
     expect(repair).toMatchObject({ missing: 0, repaired: 2, missingLong: 0 })
   })
 
+  it('fetches what is wanted in the moment in which nothing else is missing any more', async () => {
+    for (const index of [5, 6]) others[0]!.entries.log.set(index, entryAt(index))
+    repair.want(5, () => queueMicrotask(() => repair.want(6)))
+    for (let second = 0; second < 3; second++) await clock.advance(1_000)
+    expect(repair).toMatchObject({ missing: 0, repaired: 2 })
+  })
+
   it('goes on as long as nobody has it, and says so', async () => {
     repair.want(5)
     await rest()

@@ -296,6 +296,41 @@ describe('a checkpointer', () => {
     await rest()
     expect(world.checkpoints.current?.mark.index).toBe(11)
   })
+
+  it('makes a new one where nothing was applied since the one that is of no use, once', async () => {
+    world.apply(10)
+    await rest()
+    const useless = world.checkpoints.current
+    world.checkpointer.renew()
+    await rest()
+    expect(world.made).toBe(2)
+    expect(world.checkpoints.current?.mark.index).toBe(10)
+    expect(world.checkpoints.current).not.toBe(useless)
+    world.apply(1)
+    await rest()
+    expect(world.made).toBe(2)
+  })
+
+  it('makes the new one after an install that was in its way and came to nothing', async () => {
+    world.apply(10)
+    await rest()
+    const resume = await world.checkpointer.suspend()
+    world.checkpointer.renew()
+    await rest()
+    expect(world.made).toBe(1)
+    resume()
+    await rest()
+    expect(world.made).toBe(2)
+    // The install comes when the new one is half written.
+    world.chunks = Array.from({ length: 30 }, String)
+    world.checkpointer.renew()
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+    const resumeAgain = await world.checkpointer.suspend()
+    expect(world.checkpoints.abandoned).toEqual([10])
+    resumeAgain()
+    await rest()
+    expect(world.made).toBe(3)
+  })
 })
 
 describe('the log behind a checkpoint', () => {

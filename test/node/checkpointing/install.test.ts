@@ -360,6 +360,17 @@ describe('the source of an install', () => {
     expect(leader.fatal).toEqual([])
   })
 
+  it('pins the one that took the place of a damaged one, at the same index', async () => {
+    const { signal } = new AbortController()
+    const ask = (n: number) => taker.client.ask('leader', { what: 'chunk', mark: 100, n }, signal)
+    expect(await ask(0)).toMatchObject({ what: 'chunk', chunks: 1 })
+    await leader.hold(100, ['3', '4'], [3, 4])
+    expect(await ask(1)).toMatchObject({ what: 'chunk', chunks: 2 })
+    expect(leader.source.pinned().map((live) => [...live])).toEqual([[3, 4]])
+    await leader.hold(200, ['5'], [5])
+    expect(await ask(0)).toMatchObject({ what: 'chunk', chunks: 2 })
+  })
+
   it('is not heard by those who did not ask it', async () => {
     const controller = new AbortController()
     const asked = taker.client.ask('nobody', { what: 'chunk', mark: 100, n: 0 }, controller.signal)
