@@ -11,7 +11,7 @@ import { RecordType } from './record.ts'
 import { alignToSector, SEGMENT_HEADER_BYTES, type SegmentHeader } from './segment.ts'
 import { SegmentCatalog } from './segment-catalog.ts'
 import type { Segment, SegmentFiles } from './segment-files.ts'
-import { isRemoved, type RemovedSegments } from './segment-manifest.ts'
+import { endOfRemoved, isRemoved, lastRemoved, type RemovedSegments } from './segment-manifest.ts'
 import { endOfContent, type FoundBatch, walkBatches } from './segment-scan.ts'
 import type { LogEnd } from './segment-writer.ts'
 
@@ -159,11 +159,12 @@ export class LogScan {
       const header = await this.#segments.readHeader(sequence)
       if (header !== undefined) this.#headers.set(sequence, header)
     }
-    const listed = Math.max(removed.removedBelow - 1, ...removed.removed)
+    const listed = lastRemoved(removed)
     this.#highest = Math.max(listed, this.#present.at(-1) ?? 0)
     // A file is made only after the first batch of the segment two before it was synced.
     const proven = this.#present.length === 0 ? listed : Math.max(listed, this.#highest - FILES_AHEAD)
-    this.#used = Math.max(proven, ...this.#headers.keys())
+    this.#used = proven
+    for (const sequence of this.#headers.keys()) this.#used = Math.max(this.#used, sequence)
     for (const sequence of this.#present) {
       if (sequence > this.#used && (await this.#provesUse(sequence))) this.#used = sequence
     }
@@ -178,11 +179,19 @@ export class LogScan {
     return first.done !== true && (first.value.skippedFrom !== undefined || batches.next().done !== true)
   }
 
+  /** Nothing from `from` on is there, and `to` is; so no range of removed ones goes beyond it. */
   #passMissing(from: number, to: number): void {
-    for (let sequence = from; sequence < to; sequence++) {
-      if (isRemoved(this.#options.removed, sequence)) this.#hole('removed')
-      else if (sequence <= this.#used) this.#damage(sequence, 0, 'the segment is missing')
+    let sequence = from
+    while (sequence < to) {
+      const kept = endOfRemoved(this.#options.removed, sequence)
+      if (kept > sequence) {
+        this.#hole('removed')
+        sequence = kept
+        continue
+      }
+      if (sequence <= this.#used) this.#damage(sequence, 0, 'the segment is missing')
       else this.absent.push(sequence)
+      sequence++
     }
   }
 

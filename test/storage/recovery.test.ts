@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { DamagedLogError } from '../../node/storage/errors.ts'
 import type { RecoveryReport } from '../../node/storage/recovery-report.ts'
 import { alignToSector } from '../../node/storage/segment.ts'
+import { nothingRemoved, withRemoved } from '../../node/storage/segment-manifest.ts'
 import type { Wal, WalOptions } from '../../node/storage/wal.ts'
 import {
   type BatchPlace,
@@ -411,6 +412,18 @@ describe('a log of several segments', { timeout }, () => {
     expect(await leftover.settle(leftover.files.list('/data/wal'))).not.toContain(segmentPath(1).split('/').at(-1))
   })
 
+  test('a log starts however many segments were removed behind one that is still needed', async () => {
+    const removed = Array.from({ length: 200_000 }, (_, i) => i + 2)
+    const manifest = { value: withRemoved(nothingRemoved, removed), remove: () => Promise.resolve() }
+    const lastInOne = Math.max(...image.batches.filter(({ segment }) => segment === 1).map(({ entries }) => entries))
+    const mark = { index: lastInOne, term: imageEntry(lastInOne).term }
+    const world = await worldWith(image, () => {})
+    const outcome = await outcomeOf(world, { manifest, checkpoint: { group, mark } })
+    // The last one in use is listed, and so is every file that counts but the first: of what lies behind it nobody can tell.
+    expect(outcome).toMatchObject({ last: lastInOne, damages: [place(200_002, 0)] })
+    expect(await world.settle(world.files.list('/data/wal'))).not.toContain(segmentPath(2).split('/').at(-1))
+  })
+
   test('two segments that changed places are damage', async () => {
     const world = await worldWith(image, (fresh) => {
       fresh.files.setContents(segmentPath(1), image.files.get(segmentPath(2))!)
@@ -463,7 +476,7 @@ describe('a log of several segments', { timeout }, () => {
     await expectToGoOn(lost, outcome)
     expect(await outcomeOf(await worldWith(empty, () => {}), { mustExist: false })).toEqual(whole(0))
     // The manifest must never cover a segment of the new log.
-    const manifest = { value: { removedBelow: 7, removed: [9] }, remove: () => Promise.resolve() }
+    const manifest = { value: { removedBelow: 7, removed: [{ from: 9, to: 10 }] }, remove: () => Promise.resolve() }
     const compacted = await worldWith(empty, () => {})
     await outcomeOf(compacted, { manifest })
     expect((await compacted.settle(compacted.files.list('/data/wal')))[0]).toBe(segmentPath(10).split('/').at(-1))
