@@ -37,11 +37,6 @@ const sessions: readonly PlantedBreak[] = [
     '      if (this.#sessions.get(session) === client) this.#detach(effect.to)\n',
     '',
   ]),
-  planted('apply frames of a former attachment', 'frames carry the epoch, and older ones are refused', [
-    'node/queue/machine.ts',
-    'to === undefined || to.epoch !== epoch) {',
-    'to === undefined) {',
-  ]),
   planted('keep what a session holds after it is gone', 'open deliveries return when the grace is over', [
     'node/queue/sessions.ts',
     '  state.timers.stop(session.grace)\n  returnAllBut(state, session, [])\n',
@@ -96,11 +91,6 @@ const machine: readonly PlantedBreak[] = [
 ]
 
 const storage: readonly PlantedBreak[] = [
-  planted('keep bodies that were read ahead of what is applied', 'what is not committed may be replaced (§5.3)', [
-    'node/bodies.ts',
-    'entries.filter((entry) => entry.index <= last)',
-    'entries.filter((entry) => entry.index <= last + 1_000)',
-  ]),
   planted('restore no outcomes from a checkpoint', 'a repeat gets its old outcome (trap 35)', [
     'node/queue/restore.ts',
     '      addNew(session.outcomes, outcome.sequence, outcome)\n',
