@@ -103,8 +103,8 @@ const storage: readonly PlantedBreak[] = [
   ]),
   planted('compact without regard to what queues refer to', 'live bodies outlive the log (trap 43)', [
     'node/checkpointing/checkpointer.ts',
-    'const live = this.#references\n',
-    'const live = { has: () => false, size: 0, *[Symbol.iterator]() {}, ...(this.#references === undefined ? {} : {}) }\n',
+    'const { mark, references: live } = this.#inForce\n',
+    'const { mark } = this.#inForce\n      const live = { has: () => false, size: 0, *[Symbol.iterator]() {} }\n',
   ]),
 ]
 
