@@ -4,7 +4,8 @@
  * Needed are the log from its first entry on, and the kept entries. A segment is rewritten by writing what is needed of it as kept
  * entries at the end of the log, through the ordinary path of appends; so a crash at any point leaves one copy or two, never
  * none. It is done in small pieces with pauses that are a multiple of what each has taken, so that appends find the disk free
- * most of the time.
+ * most of the time. That takes long, and sets nothing free that became needless meanwhile: so the sparsest segments are the first, and
+ * it ends when another plan waits, which goes on with what is left.
  *
  * The order in which a segment goes: nothing points to it, reads that still might have ended, the manifest says so, then the file. What
  * a crash leaves of files that the manifest lists, the next start removes.
@@ -13,7 +14,7 @@
  */
 import type { GroupId, LogIndex } from '../../raft/index.ts'
 import type { GroupLog } from './group-log.ts'
-import type { LiveEntries, SegmentUse } from './held-entries.ts'
+import type { HeldEntries, LiveEntries, SegmentUse } from './held-entries.ts'
 import { PlacementBuilder } from './log-index.ts'
 import type { LogReader } from './log-reader.ts'
 import type { SegmentCatalog } from './segment-catalog.ts'
@@ -25,6 +26,10 @@ const PAUSE_SHARE = 4
 const PAUSE_MS_MAX = 500
 /** A segment is rewritten when less than this share of its bytes is needed. */
 const SPARSE_SHARE = 0.5
+/** Segments whose kept entries are looked for in one pass over all: their indexes are in memory then. */
+const VICTIMS_MAX = 64
+/** Of that pass in one turn: about a millisecond. */
+const ROWS_PER_TURN = 32 * 1024
 
 export interface CompactionPlan {
   readonly group: GroupId
@@ -36,6 +41,8 @@ export interface CompactionPlan {
   readonly live: LiveEntries
   /** What others need: installs that are given or taken. */
   readonly pinned?: readonly LiveEntries[]
+  /** A newer plan waits: no more is rewritten for this one. */
+  readonly isSuperseded?: () => boolean
 }
 
 export interface CompactionResult {
@@ -64,6 +71,12 @@ export interface CompactedLog {
   removeFiles(sequences: readonly number[]): Promise<void>
 }
 
+/** The kept entries of one group that lie in each of some segments. */
+interface Found {
+  readonly log: GroupLog
+  readonly segments: ReadonlyMap<number, LogIndex[]>
+}
+
 export class Compaction {
   readonly #log: CompactedLog
   #removed = 0
@@ -81,16 +94,18 @@ export class Compaction {
     const end = this.#log.syncedSegment
     await target.compact(firstIndex, checkpointIndex, [live, ...pinned], end)
     await this.#removeUnused(end)
-    const uses = await this.#use()
-    for (const { sequence, bytes } of this.#log.catalog.before(end)) {
-      if (this.#log.isEnding) break
-      const use = uses.get(sequence)
-      const isSparse = use !== undefined && (use.kept < bytes * SPARSE_SHARE || this.#log.catalog.isSuspect(sequence))
-      if (!isSparse || use.log > 0) continue
-      // One that guards others would stay, rewritten or not.
-      if (this.#log.catalog.removable(new Set([sequence])).length === 0) continue
-      if (await this.#rewrite(sequence)) this.#rewritten++
-      await this.#removeUnused(end)
+    const isOver = () => this.#log.isEnding || plan.isSuperseded?.() === true
+    const tried = new Set<number>()
+    while (!isOver()) {
+      const victims = (await this.#sparse(end)).filter((sequence) => !tried.has(sequence)).slice(0, VICTIMS_MAX)
+      if (victims.length === 0) break
+      const found = await this.#find(victims)
+      for (const sequence of victims) {
+        if (isOver()) break
+        tried.add(sequence)
+        if (await this.#rewrite(sequence, found, isOver)) this.#rewritten++
+        await this.#removeUnused(end)
+      }
     }
     return {
       removed: this.#removed,
@@ -126,17 +141,47 @@ export class Compaction {
     }
   }
 
-  /** Returns whether nothing is needed of the segment any more. */
-  async #rewrite(sequence: number): Promise<boolean> {
+  /** The segments that are worth to be rewritten, the sparsest first. */
+  async #sparse(end: number): Promise<number[]> {
+    const { catalog } = this.#log
+    const uses = await this.#use()
+    const shares = new Map<number, number>()
+    for (const { sequence, bytes } of catalog.before(end)) {
+      const { log, kept } = uses.get(sequence) ?? { log: 0, kept: 0 }
+      if (log === 0 && (kept < bytes * SPARSE_SHARE || catalog.isSuspect(sequence))) shares.set(sequence, kept / bytes)
+    }
+    const shareOf = (sequence: number): number => shares.get(sequence) as number
+    // One that guards others would stay, rewritten or not.
+    const going = catalog.removable(new Set(shares.keys())).filter((sequence) => shareOf(sequence) > 0)
+    return going.sort((a, b) => shareOf(a) - shareOf(b))
+  }
+
+  async #find(victims: readonly number[]): Promise<Found[]> {
+    const all: Found[] = []
     for (const log of this.#log.logs) {
-      const placement = log.held.keptIn(sequence)
-      for (let from = 0; from < placement.indexes.length; ) {
-        if (this.#log.isEnding) return false
-        const piece = pieceOf(placement, from)
+      const segments = new Map(victims.map((sequence): [number, LogIndex[]] => [sequence, []]))
+      let from: LogIndex | undefined = log.held.findKept(segments, 0, ROWS_PER_TURN)
+      while (from !== undefined) {
+        await this.#log.pause(0)
+        from = log.held.findKept(segments, from, ROWS_PER_TURN)
+      }
+      all.push({ log, segments })
+    }
+    return all
+  }
+
+  /** Returns whether nothing is needed of the segment any more. */
+  async #rewrite(sequence: number, found: readonly Found[], isOver: () => boolean): Promise<boolean> {
+    for (const { log, segments } of found) {
+      const indexes = (segments.get(sequence) as LogIndex[]).values()
+      for (;;) {
+        if (isOver()) return false
+        // Each piece anew: what was mended meanwhile, or brought once more, lies elsewhere now.
+        const piece = nextPiece(log.held, sequence, indexes)
+        if (piece.indexes.length === 0) break
         const startedAt = this.#log.now()
         await log.rewrite(piece)
         this.#bytesCopied += piece.bodyBytes.reduce((sum, bytes) => sum + bytes, 0)
-        from += piece.indexes.length
         await this.#log.pause(Math.min(PAUSE_MS_MAX, PAUSE_SHARE * (this.#log.now() - startedAt)))
       }
     }
@@ -144,14 +189,16 @@ export class Compaction {
   }
 }
 
-function pieceOf(placement: PlacementBuilder, from: number): PlacementBuilder {
+/** Takes from `indexes` until there is enough of what still lies in that segment. */
+function nextPiece(held: HeldEntries, sequence: number, indexes: Iterator<LogIndex>): PlacementBuilder {
   const piece = new PlacementBuilder()
-  let bytes = 0
-  for (let i = from; i < placement.indexes.length; i++) {
-    bytes += placement.bodyBytes[i] as number
-    if (bytes > PIECE_BYTES && i > from) break
-    const [index, sequence] = [placement.indexes[i] as number, placement.sequences[i] as number]
-    piece.add(index, sequence, placement.offsets[i] as number, placement.bodyBytes[i] as number)
+  for (let bytes = 0; bytes < PIECE_BYTES; ) {
+    const next = indexes.next()
+    if (next.done) break
+    const place = held.keptPlace(next.value)
+    if (place?.sequence !== sequence) continue
+    bytes += place.bodyBytes
+    piece.add(next.value, sequence, place.offset, place.bodyBytes)
   }
   return piece
 }

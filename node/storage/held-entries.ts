@@ -4,7 +4,7 @@
  * Never: I/O, entries that are not on disk yet.
  */
 import type { Entry, LogIndex, Term } from '../../raft/index.ts'
-import type { KeptTable } from './kept-table.ts'
+import type { KeptPlace, KeptTable } from './kept-table.ts'
 import { type LogIndexTable, PlacementBuilder } from './log-index.ts'
 import { RECORD_HEADER_BYTES } from './record.ts'
 import type { TermRuns } from './term-runs.ts'
@@ -171,14 +171,24 @@ export class HeldEntries {
     return damaged
   }
 
-  /** The places of what is kept in that segment. */
-  keptIn(sequence: number): PlacementBuilder {
-    const placement = new PlacementBuilder()
-    this.#kept.scan(0, (index, segment, offset, bodyBytes) => {
-      if (segment === sequence && !this.isDamaged(index)) placement.add(index, segment, offset, bodyBytes)
-      return true
+  /**
+   * Adds to each of the given segments the kept entries that lie in it, of at most `rowsMax` from `from` on. Returns where to go on, or
+   * undefined at the end.
+   */
+  findKept(segments: ReadonlyMap<number, LogIndex[]>, from: LogIndex, rowsMax: number): LogIndex | undefined {
+    let rows = 0
+    let next: LogIndex | undefined
+    this.#kept.scan(from, (index, sequence) => {
+      if (rows++ === rowsMax) next = index
+      else segments.get(sequence)?.push(index)
+      return next === undefined
     })
-    return placement
+    return next
+  }
+
+  /** Where that kept entry lies, if it can be read. */
+  keptPlace(index: LogIndex): KeptPlace | undefined {
+    return this.isDamaged(index) ? undefined : this.#kept.placeOf(index)
   }
 
   #isListed(index: LogIndex): boolean {
