@@ -304,7 +304,8 @@ export class Checkpointer {
       invariant(mark !== undefined, 'the log is compacted behind a checkpoint')
       const firstIndex = keepsLog ? driver.status().firstIndex : this.#firstIndex(mark)
       if (firstIndex > driver.status().firstIndex) driver.compact(firstIndex - 1)
-      await compact({ group, firstIndex, checkpointIndex: mark.index, live, pinned: pins.pinned() })
+      const isSuperseded = () => this.#uncompacted !== undefined
+      await compact({ group, firstIndex, checkpointIndex: mark.index, live, pinned: pins.pinned(), isSuperseded })
     }
   }
 

@@ -64,6 +64,8 @@ export interface CompactionPlan {
   readonly checkpointIndex: LogIndex
   readonly live: LiveEntries
   readonly pinned?: LiveEntries[]
+  /** A newer plan waits: what takes long of this one had better end. */
+  readonly isSuperseded?: () => boolean
 }
 
 /** What all parts are given. */

@@ -231,6 +231,26 @@ describe('a checkpointer', () => {
     expect(first.plans).toEqual([])
   })
 
+  it('tells a compaction when a newer checkpoint waits for it to end', async () => {
+    const plans: CompactionPlan[] = []
+    const ends: (() => void)[] = []
+    const compact = (plan: CompactionPlan) => {
+      plans.push(plan)
+      return new Promise<void>((resolve) => void ends.push(resolve))
+    }
+    world = new World({ compact })
+    world.apply(10)
+    await rest()
+    expect(plans.map((plan) => plan.isSuperseded?.())).toEqual([false])
+    world.apply(10)
+    await rest()
+    expect(plans.map((plan) => plan.isSuperseded?.())).toEqual([true])
+    ends[0]!()
+    await rest()
+    expect(plans.map(({ checkpointIndex }) => checkpointIndex)).toEqual([10, 20])
+    expect(plans[1]!.isSuperseded?.()).toBe(false)
+  })
+
   it('lets go of the log behind the checkpoint in force while none can be made on a disk that is nearly full', async () => {
     world.apply(10)
     await rest()
