@@ -1,6 +1,7 @@
 /**
  * What can go wrong with a disk, as errors with stable codes. None of them is ever retried or worked around in the running
- * process: the node stops and says why (traps 21 and 22). `code` is for programs, the message for the operator.
+ * process: the node stops and says why (traps 21 and 22). `code` is for programs, the message for the operator. A sector of the log that
+ * cannot be read is none of them, but damage of what lies there (unreadable.ts).
  */
 
 /**

@@ -1,6 +1,6 @@
 /**
  * Reads entries back from the segments: records that lie near each other come with one disk read, and every byte that is given
- * out has passed its checksum.
+ * out has passed its checksum. A sector that the disk does not give back costs the records that lie on it, and no others.
  *
  * Reads are few at a time, so that the log's syncs never queue behind them in the thread pool.
  */
@@ -12,6 +12,7 @@ import type { Placement } from './log-index.ts'
 import { decodeRecordHeader, isEntryType, RECORD_HEADER_BYTES, verifiedBody } from './record.ts'
 import { type LogIdentity, placeSeed, segmentName, segmentSeed } from './segment.ts'
 import { Slots } from './slots.ts'
+import { readAround } from './unreadable.ts'
 
 /** Of the thread pool's 4 threads. */
 const READS_MAX = 2
@@ -56,7 +57,7 @@ export class LogReader {
 
   /**
    * The entries at these places, as views of what was read, without those that are damaged, of which `onRotten` is told; it may
-   * throw. Rejects with StorageFailedError when the disk refuses.
+   * throw. Rejects with StorageFailedError when the disk refuses more than a few sectors.
    */
   read(group: GroupId, placement: Placement, onRotten: OnRotten): Promise<Entry[]> {
     const read = this.#slots.run(async () => {
@@ -104,7 +105,7 @@ export class LogReader {
     const segment = this.#use(span.sequence)
     let read: number
     try {
-      read = await (await segment.file).read(buffer, span.offset)
+      read = await readAround(await segment.file, buffer, span.offset)
     } catch (cause) {
       throw new StorageFailedError(`${this.#path(span)} cannot be read`, { cause })
     } finally {

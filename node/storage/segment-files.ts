@@ -16,6 +16,7 @@ import {
   segmentSeed,
   segmentSequence,
 } from './segment.ts'
+import { readAround } from './unreadable.ts'
 
 const CHUNK_BYTES = 256 * 1024
 const zeros = Buffer.alloc(CHUNK_BYTES)
@@ -47,12 +48,12 @@ export class SegmentFiles {
   }
 
   /**
-   * undefined: the sector holds no whole header, or that of another segment. Throws DamagedLogError for the header of another
+   * undefined: the sector holds no whole header, or that of another segment, or cannot be read. Throws DamagedLogError for the header of another
    * node or of an unknown format: whatever that is, it is not ours to go on with.
    */
   async readHeader(sequence: number): Promise<SegmentHeader | undefined> {
     const sector = Buffer.alloc(SEGMENT_HEADER_BYTES)
-    const read = await this.#withFile(sequence, (file) => file.read(sector, 0))
+    const read = await this.#withFile(sequence, (file) => readAround(file, sector, 0))
     const header = decodeSegmentHeader(sector.subarray(0, read))
     if (header === undefined) return undefined
     if (header === 'unknownVersion')
@@ -64,12 +65,12 @@ export class SegmentFiles {
     return header.sequence === sequence ? header : undefined
   }
 
-  /** All of it. Valid until the next read. */
+  /** All of it, but for places that cannot be read, which look damaged. Valid until the next read. */
   async read(sequence: number): Promise<Segment> {
     return this.#withFile(sequence, async (file) => {
       const size = await file.size()
       if (this.#memory.length < size) this.#memory = Buffer.allocUnsafeSlow(size)
-      const read = await file.read(this.#memory.subarray(0, size), 0)
+      const read = await readAround(file, this.#memory.subarray(0, size), 0)
       return { sequence, bytes: this.#memory.subarray(0, read), seed: segmentSeed(this.#identity, sequence) }
     })
   }

@@ -196,7 +196,7 @@ describe('reading', () => {
     const wal = await world.open()
     const log = wal.group(group)
     await world.settle(log.append({ entries: [entry(1)] }))
-    world.files.failNext('read', 'EIO')
+    world.files.failNext('read', 'ENXIO')
     await expect(world.settle(log.read(1, 1))).rejects.toMatchObject({ code: 'StorageFailed' })
   })
 })
