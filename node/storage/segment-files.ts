@@ -48,8 +48,8 @@ export class SegmentFiles {
   }
 
   /**
-   * undefined: the sector holds no whole header, or that of another segment, or cannot be read. Throws DamagedLogError for the header of another
-   * node or of an unknown format: whatever that is, it is not ours to go on with.
+   * undefined: the sector holds no whole header, or that of another segment, or cannot be read. Throws DamagedLogError for the
+   * header of another node or of an unknown format: whatever that is, it is not ours to go on with.
    */
   async readHeader(sequence: number): Promise<SegmentHeader | undefined> {
     const sector = Buffer.alloc(SEGMENT_HEADER_BYTES)
