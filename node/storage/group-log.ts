@@ -79,10 +79,11 @@ export class GroupLog implements LogStorage, PlacementSink {
 
   /** The entries' data must not change until the promise is settled. */
   append(batch: { readonly hardState?: HardState; readonly entries: readonly Entry[] }): Promise<void> {
-    const { hardState, entries } = batch
+    const { entries } = batch
     if (this.#shared.failure !== undefined) return Promise.reject(this.#shared.failure)
-    if (hardState !== undefined) this.#takeHardState(hardState)
     const first = entries[0]
+    const hardState = this.#withoutPromise(batch.hardState, first)
+    if (hardState !== undefined) this.#takeHardState(hardState)
     const voidsFrom = first === undefined ? undefined : this.#makeRoom(first.index)
     const previousTerm = this.held.terms.lastTerm
     for (const entry of entries) this.#take(entry)
@@ -102,6 +103,9 @@ export class GroupLog implements LogStorage, PlacementSink {
    */
   reset(base: Base): Promise<void> {
     if (this.#shared.failure !== undefined) return Promise.reject(this.#shared.failure)
+    // What a checkpoint reflects is committed, and was told to be held: the log says so first, so that a later start keeps the same. If that
+    // write fails, so does the next.
+    this.tellCommitted().catch(() => {})
     const voidsFrom =
       this.held.lowestSegmentFrom(this.#settled + 1) ?? (this.#tail.length > 0 ? this.#shared.segment : undefined)
     this.#tail.length = this.#tailDone
@@ -226,9 +230,10 @@ export class GroupLog implements LogStorage, PlacementSink {
     keepFrom: number,
   ): Promise<void> {
     this.#checkpoint = Math.max(this.#checkpoint, checkpoint)
-    await this.tellCommitted()
+    // At once: what these sets hold is what was needed when they were made. The files go later, when the log has told.
     const first = Math.min(firstIndex, this.held.index.lastIndex + 1)
     this.held.compact(first, this.#lastIndex, live, keepFrom)
+    await this.tellCommitted()
   }
 
   /** Writes what lies at these places once more, as kept entries. */
@@ -269,6 +274,15 @@ export class GroupLog implements LogStorage, PlacementSink {
       this.#voiding--
       settle()
     }
+  }
+
+  /**
+   * A hard state comes before its entries, in the same batch or, at the end of a full one, in the batch before. Where the entries replace
+   * others it must not speak of them yet: of those others a crash in between would make committed ones. The next write tells the rest.
+   */
+  #withoutPromise(hardState: HardState | undefined, first: Entry | undefined): HardState | undefined {
+    if (hardState === undefined || first === undefined || first.index > this.#lastIndex) return hardState
+    return hardState.commit < first.index ? hardState : { ...hardState, commit: first.index - 1 }
   }
 
   #takeHardState(hardState: HardState): void {

@@ -106,7 +106,8 @@ export class RaftLike {
       vote: `n${this.#written % 3}`,
       commit: Math.max(commit, Math.min(last, last - commitLag)),
     }
-    // In Raft the commit index of a write speaks of entries before it.
+    // Of entries that replace others Raft may tell at once that they are committed; on the disk nothing may speak of them before them.
+    const isCut = first <= lastOf(state)
     const told = { ...hardState, commit: Math.min(hardState.commit, Math.max(commit, first - 1)) }
     this.#records.push(
       { type: 'hardState', hardState: told },
@@ -117,7 +118,7 @@ export class RaftLike {
     for (let index = this.truth.length + 1; index <= told.commit; index++) {
       this.truth.push(state.log[index - state.base.index - 1] as Entry)
     }
-    this.#await(this.log.append({ hardState: told, entries }))
+    this.#await(this.log.append({ hardState: isCut ? hardState : told, entries }))
   }
 
   async read(share: number, bytesMax: number): Promise<void> {
