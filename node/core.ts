@@ -17,6 +17,7 @@ import { Group, type MemberRole, type RecoveredState } from './group.ts'
 import { MembershipKeeper } from './membership-keeper.ts'
 import { MembershipOperations } from './membership-operations.ts'
 import type { MeshHandlers, MeshPort } from './peers/mesh-port.ts'
+import type { Replacement } from './peers/replaced-codec.ts'
 import type { Boot, Effect } from './queue/index.ts'
 import { NodeReport } from './report.ts'
 import type { FrameSocket } from './socket.ts'
@@ -99,6 +100,7 @@ export class NodeCore {
       onRequests: (from, requests) => this.#volatile.onRequests(from, requests),
       onReplies: (_, replies) => this.#volatile.onReplies(replies),
       onNotes: (from, notes) => this.#volatile.onNotes(from, notes),
+      onReplaced: (_, notice) => this.#replaced(notice),
       onFetchRequest: (from, request) => this.#checkpointing.onFetchRequest(from, request),
       onFetchResponse: (from, response) => this.#checkpointing.onFetchResponse(from, response),
       onRoute: (peer) => {
@@ -143,7 +145,7 @@ export class NodeCore {
       onFull: (full) => this.gateway.throttle(full),
       onRole: (change) => this.#roleChanged(change),
       onRegistered: () => this.#readinessChanged(),
-      onFounded: (clusterId) => void identity.setClusterId(clusterId).catch(fatal),
+      onFounded: (clusterId) => void identity.setClusterId(clusterId).then(() => this.#mesh.clusterKnown(), fatal),
       onMembership: (member) => this.#memberChanged(member),
       onInstall: (offer) => this.#checkpointing.onInstall(offer),
       onTrusted: (doubt) => {
@@ -196,27 +198,19 @@ export class NodeCore {
     return checkpointing
   }
 
-  #makeOperations(): MembershipOperations {
+  #membershipBasics() {
     const { clock, config } = this.#options
-    return new MembershipOperations({
-      clock,
-      own: this.#boot.node,
-      configured: Object.keys(config.cluster),
-      driver: this.group.driver,
-      applied: () => this.group.membership,
-      incarnation: (id) => this.#mesh.incarnation(id),
-    })
+    const { logger } = config
+    return { clock, logger, own: this.#boot.node, configured: Object.keys(config.cluster), driver: this.group.driver }
+  }
+
+  #makeOperations(): MembershipOperations {
+    const peer = (id: string) => this.#mesh.identities(id)[0]
+    return new MembershipOperations({ ...this.#membershipBasics(), applied: () => this.group.membership, peer })
   }
 
   #makeKeeper(): MembershipKeeper {
-    const { clock, config } = this.#options
-    return new MembershipKeeper({
-      clock,
-      logger: config.logger,
-      own: this.#boot.node,
-      driver: this.group.driver,
-      incarnation: (id) => this.#mesh.incarnation(id),
-    })
+    return new MembershipKeeper({ ...this.#membershipBasics(), applied: this.group, mesh: this.#mesh })
   }
 
   #makeVolatile(): Volatile {
@@ -334,8 +328,17 @@ export class NodeCore {
 
   #memberChanged(member: MemberRole): void {
     // Removed; or not added yet, as far as its log is applied, and then nobody was let in before.
-    if (member === 'none') this.gateway.shut('Connection', 'this node is no member of the cluster')
-    else this.#readinessChanged()
+    if (member === 'none') return this.gateway.shut('Connection', 'this node is no member of the cluster')
+    this.#options.storage.identity.markJoined().catch((error: unknown) => this.fail(error))
+    this.#readinessChanged()
+  }
+
+  /** The leader says that another directory has the place of this one. */
+  #replaced({ index, by }: Replacement): void {
+    // What a leader of former days knows may have been overtaken by what this log holds.
+    if (index < this.group.membershipIndex) return
+    const what = `this data directory was replaced: to its cluster, node '${this.#boot.node}' is the directory ${by} now`
+    this.fail(new MeshError('Precondition', `${what}; remove or empty this one to have it taken in anew`))
   }
 
   #readinessChanged(): void {

@@ -95,6 +95,7 @@ export class Group {
   #registered = false
   #started = false
   #membership: Membership | undefined
+  #membershipIndex: LogIndex = 0
   #member: MemberRole = 'none'
 
   constructor(options: GroupOptions) {
@@ -171,6 +172,11 @@ export class Group {
     return this.#membership
   }
 
+  /** Of the entry with that membership; 0 while none is applied. */
+  get membershipIndex(): LogIndex {
+    return this.#membershipIndex
+  }
+
   /** What this node is in the cluster, as far as its log is applied. */
   get member(): MemberRole {
     return this.#member
@@ -237,6 +243,7 @@ export class Group {
     const membership = decodeMembership(entry.data)
     const { clusterId, voters, votersOutgoing, learners } = membership
     this.#membership = membership
+    this.#membershipIndex = entry.index
     const isOwn = (member: Member) => member.id === boot.node && member.incarnation === incarnation
     const isVoter = voters.some(isOwn) || votersOutgoing.some(isOwn)
     this.#member = isVoter ? 'voter' : learners.some(isOwn) ? 'learner' : 'none'

@@ -129,7 +129,7 @@ export class NodeReport implements AdminSource {
     const { boot, group, mesh } = this.#options
     const has = (members: readonly Member[] = []) => members.some((member) => member.id === id)
     // A member that comes back with another directory is listed twice for a while; the learner is the one that is there.
-    const peer = peers.find((each) => each.id === id && each.incarnation === mesh.incarnation(id))
+    const peer = peers.find((each) => each.id === id && each.incarnation === mesh.identities(id)[0]?.incarnation)
     const { voters, learners } = group.membership ?? {}
     return {
       id,

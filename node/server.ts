@@ -18,6 +18,7 @@ import { ClientDoor } from './gateway/client-door.ts'
 import { Nonces } from './gateway/nonces.ts'
 import type { RecoveredState } from './group.ts'
 import type { Logger } from './logger.ts'
+import { selfOf } from './peers/handshake.ts'
 import { Mesh } from './peers/mesh.ts'
 import type { MeshHandlers } from './peers/mesh-port.ts'
 import { dialPeer, PeerDoor } from './peers/peer-sockets.ts'
@@ -124,11 +125,10 @@ export class Node {
 
   #makeMesh(handlers: MeshHandlers): Mesh {
     const { id, cluster, clusterName, secret, logger, peerBufferBytesMax, handshakeTimeoutMs } = this.config
-    const { bootId, identity } = this.#storage
     const options = {
       cluster: clusterName,
       secret,
-      self: { node: id, bootId, incarnation: identity.incarnation },
+      self: selfOf(this.#storage.identity),
       group: GROUP,
       clock: systemClock,
       random: Math.random,

@@ -1,11 +1,11 @@
 /**
  * How two nodes make sure of each other before a link carries anything: both prove that they know the cluster's secret by
  * an HMAC over both sides' fresh nonces and names, so that neither a replay nor a reflection passes. The secret itself never
- * travels.
+ * travels. Two that know different clusters have nothing to say to each other, whatever their secret: their logs would mix.
  *
  *     acceptor → dialer   { version, nonce }
- *     dialer → acceptor   { version, cluster, nonce, node, to, incarnation, bootId, proof }
- *     acceptor → dialer   { node, incarnation, bootId, proof }
+ *     dialer → acceptor   { version, cluster, nonce, node, to, incarnation, bootId, clusterId | nil, joined, proof }
+ *     acceptor → dialer   { node, incarnation, bootId, clusterId | nil, joined, proof }
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { decode, encode } from '../../wire/msgpack.ts'
@@ -18,12 +18,39 @@ export interface PeerIdentity {
   readonly node: string
   readonly incarnation: string
   readonly bootId: number
+  /** Of the cluster that the directory belongs to; undefined while it knows none. */
+  readonly clusterId: string | undefined
+  /** The directory was a member of its cluster once, and may be still. */
+  readonly joined: boolean
 }
 
 export interface HandshakeOptions {
   readonly cluster: string
   readonly secret: string
+  /** Read anew at each handshake: a directory comes to know its cluster while its node runs. */
   readonly self: PeerIdentity
+}
+
+/** This node's side, as its directory knows it at each moment. */
+export function selfOf(
+  directory: Pick<PeerIdentity, 'incarnation' | 'bootId' | 'clusterId' | 'joined'> & { readonly nodeId: string },
+): PeerIdentity {
+  return {
+    node: directory.nodeId,
+    incarnation: directory.incarnation,
+    bootId: directory.bootId,
+    get clusterId() {
+      return directory.clusterId
+    },
+    get joined() {
+      return directory.joined
+    },
+  }
+}
+
+/** Whether both know their cluster, and it is not the same. */
+export function isOfAnotherCluster(own: PeerIdentity, peer: PeerIdentity): boolean {
+  return own.clusterId !== undefined && peer.clusterId !== undefined && own.clusterId !== peer.clusterId
 }
 
 /** The acceptor's side, two steps. */
@@ -41,7 +68,8 @@ export class Acceptance {
 
   /** Judges the dialer's answer: who it is, and what to send back. Throws an Error that says what is wrong. */
   accept(answer: Uint8Array): { peer: PeerIdentity; reply: Uint8Array } {
-    const { cluster, secret, self } = this.#options
+    const { cluster, secret } = this.#options
+    const self = { ...this.#options.self }
     const said = fields(answer)
     if (said.version !== PEER_VERSION) throw new Error(`peer version ${String(said.version)} is not ${PEER_VERSION}`)
     if (said.cluster !== cluster) throw new Error(`peer belongs to cluster '${String(said.cluster)}'`)
@@ -49,7 +77,9 @@ export class Acceptance {
     const peer = identity(said)
     const nonces = [this.#nonce, String(said.nonce)]
     verify(said.proof, proof(secret, 'dialer', cluster, nonces, peer, self.node))
-    return { peer, reply: encode({ ...self, proof: proof(secret, 'acceptor', cluster, nonces, self, peer.node) }) }
+    checkCluster(self, peer)
+    const own = proof(secret, 'acceptor', cluster, nonces, self, peer.node)
+    return { peer, reply: encode({ ...spoken(self), proof: own }) }
   }
 }
 
@@ -66,12 +96,13 @@ export class Dialing {
   }
 
   answer(challenge: Uint8Array): Uint8Array {
-    const { cluster, secret, self } = this.#options
+    const { cluster, secret } = this.#options
+    const self = { ...this.#options.self }
     const said = fields(challenge)
     if (said.version !== PEER_VERSION) throw new Error(`peer version ${String(said.version)} is not ${PEER_VERSION}`)
     this.#nonces = [String(said.nonce), this.#nonce]
     const own = proof(secret, 'dialer', cluster, this.#nonces, self, this.#to)
-    return encode({ version: PEER_VERSION, cluster, nonce: this.#nonce, to: this.#to, ...self, proof: own })
+    return encode({ version: PEER_VERSION, cluster, nonce: this.#nonce, to: this.#to, ...spoken(self), proof: own })
   }
 
   /** Who answered. Throws an Error that says what is wrong. */
@@ -81,6 +112,7 @@ export class Dialing {
     const peer = identity(said)
     if (peer.node !== this.#to) throw new Error(`dialed '${this.#to}' but '${peer.node}' answered`)
     verify(said.proof, proof(secret, 'acceptor', cluster, this.#nonces, peer, self.node))
+    checkCluster(self, peer)
     return peer
   }
 }
@@ -93,8 +125,20 @@ function proof(
   speaker: PeerIdentity,
   listener: string,
 ): string {
-  const said = [side, cluster, ...nonces, speaker.node, speaker.incarnation, speaker.bootId, listener]
+  const { node, incarnation, bootId, clusterId = null, joined } = speaker
+  const said = [side, cluster, ...nonces, node, incarnation, bootId, clusterId, joined, listener]
   return createHmac('sha256', secret).update(JSON.stringify(said)).digest('hex')
+}
+
+/** As it travels: MessagePack has a nil, and no undefined. */
+function spoken(self: PeerIdentity): object {
+  return { ...self, clusterId: self.clusterId ?? null }
+}
+
+function checkCluster(own: PeerIdentity, peer: PeerIdentity): void {
+  if (!isOfAnotherCluster(own, peer)) return
+  const { node, clusterId } = peer
+  throw new Error(`peer '${node}' belongs to another cluster of this name: ${clusterId}, and not ${own.clusterId}`)
 }
 
 function verify(said: unknown, expected: string): void {
@@ -106,11 +150,17 @@ function verify(said: unknown, expected: string): void {
 }
 
 function identity(said: Record<string, unknown>): PeerIdentity {
-  const { node, incarnation, bootId } = said
-  if (typeof node !== 'string' || typeof incarnation !== 'string' || !Number.isSafeInteger(bootId)) {
+  const { node, incarnation, bootId, clusterId, joined } = said
+  if (
+    typeof node !== 'string' ||
+    typeof incarnation !== 'string' ||
+    !Number.isSafeInteger(bootId) ||
+    (clusterId !== null && typeof clusterId !== 'string') ||
+    typeof joined !== 'boolean'
+  ) {
     throw new Error('peer does not say who it is')
   }
-  return { node, incarnation, bootId: bootId as number }
+  return { node, incarnation, bootId: bootId as number, clusterId: clusterId ?? undefined, joined }
 }
 
 function fields(frame: Uint8Array): Record<string, unknown> {

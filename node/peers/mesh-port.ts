@@ -3,8 +3,10 @@
  *
  * Never: implementations (mesh.ts).
  */
-import type { Message } from '../../raft/index.ts'
+import type { Member, Message } from '../../raft/index.ts'
 import type { FetchRequest, FetchResponse } from './fetch-codec.ts'
+import type { PeerIdentity } from './handshake.ts'
+import type { Replacement } from './replaced-codec.ts'
 import type { VolatileNote, VolatileReply, VolatileRequest } from './volatile-codec.ts'
 
 export interface MeshPort {
@@ -12,8 +14,13 @@ export interface MeshPort {
   stop(): void
   /** A link to the peer is open. */
   connected(peer: string): boolean
-  /** Of the directory behind the open link to the peer. */
-  incarnation(peer: string): string | undefined
+  /**
+   * Who is at the other end of each open link to the peer, as it said when the link was made; control goes to the first. They differ
+   * where two processes have one name.
+   */
+  identities(peer: string): readonly PeerIdentity[]
+  /** This node has come to know its cluster: links to nodes of another one end. */
+  clusterKnown(): void
   /** Whether the peer's process is known to be gone. */
   down(peer: string): boolean
   /** Dropped when there is no way now. */
@@ -23,6 +30,8 @@ export interface MeshPort {
   /** False: there is no way to the node. */
   sendRequests(to: string, requests: readonly VolatileRequest[]): boolean
   sendReplies(to: string, replies: readonly VolatileReply[]): boolean
+  /** To that directory alone. Dropped when there is no way now. */
+  sendReplaced(to: Member, notice: Replacement): void
   sendNotes(to: string, notes: readonly VolatileNote[]): boolean
   /** False: there is no way to the node, or too much is on the way. So with the next. */
   sendFetchRequest(to: string, request: FetchRequest): boolean
@@ -35,6 +44,7 @@ export interface MeshHandlers {
   onRequests(from: string, requests: VolatileRequest[]): void
   onReplies(from: string, replies: VolatileReply[]): void
   onNotes(from: string, notes: VolatileNote[]): void
+  onReplaced(from: string, notice: Replacement): void
   onFetchRequest(from: string, request: FetchRequest): void
   onFetchResponse(from: string, response: FetchResponse): void
   /** The path of bulk to this peer is new: what was sent on the former one may be lost. */

@@ -8,7 +8,7 @@
  *
  * Never: retries of messages; Raft and the router repeat what matters.
  */
-import type { Message } from '../../raft/index.ts'
+import type { Member, Message } from '../../raft/index.ts'
 import type { FrameSocket } from '../socket.ts'
 import { Dialer } from './dialer.ts'
 import {
@@ -19,13 +19,14 @@ import {
   type FetchRequest,
   type FetchResponse,
 } from './fetch-codec.ts'
-import type { PeerIdentity } from './handshake.ts'
+import { isOfAnotherCluster, type PeerIdentity } from './handshake.ts'
 import type { Link } from './link.ts'
 import { Listener } from './listener.ts'
 import type { MeshOptions } from './mesh-options.ts'
 import type { MeshHandlers, MeshPort } from './mesh-port.ts'
 import { ParcelKind, readParcels } from './parcel.ts'
 import { readRaftMessage, writeRaftMessage } from './raft-codec.ts'
+import { decodeReplacement, encodeReplacement, type Replacement } from './replaced-codec.ts'
 import {
   decodeNotes,
   decodeReplies,
@@ -104,9 +105,21 @@ export class Mesh implements MeshPort {
     return (dialed ?? accepted) !== undefined
   }
 
-  incarnation(peer: string): string | undefined {
+  identities(peer: string): readonly PeerIdentity[] {
+    return this.#links(peer).map((link) => link.peer)
+  }
+
+  clusterKnown(): void {
+    const { self } = this.#options
+    for (const id of this.#peers.keys()) {
+      for (const link of this.#links(id)) if (isOfAnotherCluster(self, link.peer)) link.close()
+    }
+  }
+
+  /** Control's first. */
+  #links(peer: string): Link[] {
     const { dialed, accepted } = this.#peers.get(peer) ?? {}
-    return (dialed ?? accepted)?.peer.incarnation
+    return [dialed, accepted].filter((link) => link !== undefined)
   }
 
   down(peer: string): boolean {
@@ -146,6 +159,13 @@ export class Mesh implements MeshPort {
   sendFetchResponse(to: string, response: FetchResponse): boolean {
     const bytesMax = Math.min(FETCH_BUFFER_BYTES_MAX, this.#options.bufferBytesMax)
     return this.#sendBulk(to, ParcelKind.fetchResponse, encodeFetchResponse(response), bytesMax)
+  }
+
+  sendReplaced(to: Member, notice: Replacement): void {
+    const link = this.#links(to.id).find(({ peer }) => peer.incarnation === to.incarnation)
+    const { id: group, incarnation: groupIncarnation } = this.#options.group
+    const head = { kind: ParcelKind.replaced, flags: 0, group, groupIncarnation }
+    link?.write((writer) => writer.add(head, encodeReplacement(notice)))
   }
 
   #sendBulk(to: string, kind: number, payload: Uint8Array | readonly Uint8Array[], bytesMax?: number): boolean {
@@ -215,6 +235,8 @@ export class Mesh implements MeshPort {
           return this.#handlers.onReplies(peer.node, decodeReplies(parcel.payload))
         case ParcelKind.volatileNotes:
           return this.#handlers.onNotes(peer.node, decodeNotes(parcel.payload))
+        case ParcelKind.replaced:
+          return this.#handlers.onReplaced(peer.node, decodeReplacement(parcel.payload))
         case ParcelKind.fetchRequest:
           return this.#handlers.onFetchRequest(peer.node, decodeFetchRequest(parcel.payload))
         case ParcelKind.fetchResponse:

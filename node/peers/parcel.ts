@@ -31,6 +31,8 @@ export const ParcelKind = {
   volatileReplies: 18,
   /** About those: who waits now, who is about to stop. */
   volatileNotes: 19,
+  /** The leader tells a directory that another one has its place. */
+  replaced: 20,
 } as const
 
 export interface Parcel {

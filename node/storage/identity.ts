@@ -35,6 +35,8 @@ export interface IdentityRecord {
   readonly incarnation: Incarnation
   /** Absent until the log's first entry is known. */
   readonly clusterId?: string
+  /** True since a committed membership has listed this directory. Not before: a log may come from a leader whose word is never committed. */
+  readonly joined?: true
   /** The write-ahead log was opened once: from then on its absence is damage. */
   readonly logBegun: boolean
   readonly bootId: number
@@ -85,6 +87,11 @@ export class Identity {
     return this.#record.clusterId
   }
 
+  /** It was a member of its cluster once, and may be still. */
+  get joined(): boolean {
+    return this.#record.joined === true
+  }
+
   get logBegun(): boolean {
     return this.#record.logBegun
   }
@@ -110,6 +117,11 @@ export class Identity {
       }
       return record.clusterId === clusterId ? record : { ...record, clusterId }
     })
+  }
+
+  /** Remembers that a committed membership lists this directory. */
+  async markJoined(): Promise<void> {
+    await this.#replace((record) => (record.joined ? record : { ...record, joined: true }))
   }
 
   async markLogBegun(): Promise<void> {

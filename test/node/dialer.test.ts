@@ -11,7 +11,7 @@ function optionsOf(node: string): MeshOptions {
   return {
     cluster: 'mesh',
     secret: 's3cret',
-    self: { node, incarnation: node, bootId: 1 },
+    self: { node, incarnation: node, bootId: 1, clusterId: undefined, joined: false },
     group: { id: 0, incarnation: 1 },
     clock: systemClock,
     random: Math.random,

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { Acceptance, Dialing, HANDSHAKE_BYTES_MAX, type HandshakeOptions } from '../../node/peers/handshake.ts'
+import { Acceptance, Dialing, HANDSHAKE_BYTES_MAX, type HandshakeOptions, selfOf } from '../../node/peers/handshake.ts'
+import { decode, encode } from '../../wire/msgpack.ts'
 
 const n1: HandshakeOptions = {
   cluster: 'mesh',
   secret: 's3cret',
-  self: { node: 'n1', incarnation: 'a', bootId: 5 },
+  self: { node: 'n1', incarnation: 'a', bootId: 5, clusterId: undefined, joined: false },
 }
-const n2: HandshakeOptions = { ...n1, self: { node: 'n2', incarnation: 'b', bootId: 9 } }
+const n2: HandshakeOptions = { ...n1, self: { node: 'n2', incarnation: 'b', bootId: 9, clusterId: 'c', joined: true } }
 
 function shake(dialer: HandshakeOptions, acceptor: HandshakeOptions, to = acceptor.self.node) {
   const acceptance = new Acceptance(acceptor)
@@ -51,6 +52,49 @@ describe('the handshake of peers', () => {
     ['a dialer that looks for somebody else', n1, n2, 'n3', "was looking for node 'n3'"],
   ])('refuses %s', (_, dialer, acceptor, to, message) => {
     expect(() => shake(dialer, acceptor, to)).toThrow(message)
+  })
+
+  it.each([
+    ['clusterId', { clusterId: 'd' }],
+    ['clusterId', { clusterId: null }],
+    ['joined', { joined: false }],
+  ])('notices a %s that was changed on the way, in either direction', (_, change) => {
+    const forge = (frame: Uint8Array) => encode({ ...(decode(frame) as object), ...change })
+    const [dialer, acceptor] = [{ ...n1, self: { ...n1.self, clusterId: 'c', joined: true } }, n2]
+    const acceptance = new Acceptance(acceptor)
+    const dialing = new Dialing(dialer, 'n2')
+    const answer = dialing.answer(acceptance.challenge())
+    expect(() => acceptance.accept(forge(answer))).toThrow('does not know the cluster secret')
+    const { reply } = acceptance.accept(answer)
+    expect(() => dialing.complete(forge(reply))).toThrow('does not know the cluster secret')
+  })
+
+  it('refuses a directory of another cluster, on whichever side, and one that knows no cluster yet is let in', () => {
+    const other = { ...n1, self: { ...n1.self, clusterId: 'd', joined: true } }
+    expect(() => shake(other, n2)).toThrow("peer 'n1' belongs to another cluster of this name: d, and not c")
+    expect(() => shake(n2, other)).toThrow("peer 'n2' belongs to another cluster of this name: c, and not d")
+    // An acceptor that looks at nothing: the dialer still does.
+    const dialing = new Dialing(other, 'n2')
+    const blind = new Acceptance({ ...n2, self: { ...n2.self, clusterId: undefined } })
+    const { reply } = blind.accept(dialing.answer(blind.challenge()))
+    expect(dialing.complete(reply).clusterId).toBeUndefined()
+    expect(shake(n2, n1).seenByDialer).toEqual(n1.self)
+  })
+
+  it('tells what the directory knows at the moment of each handshake', () => {
+    const directory = {
+      nodeId: 'n1',
+      incarnation: 'a',
+      bootId: 5,
+      clusterId: undefined as string | undefined,
+      joined: false,
+    }
+    const changing = { ...n1, self: selfOf(directory) }
+    expect(shake(changing, n2).seenByAcceptor).toEqual(n1.self)
+    directory.clusterId = 'c'
+    directory.joined = true
+    expect(shake(changing, n2).seenByAcceptor).toMatchObject({ clusterId: 'c', joined: true })
+    expect(shake(n2, changing).seenByDialer).toMatchObject({ clusterId: 'c', joined: true })
   })
 
   it('refuses frames that are too large or no map', () => {

@@ -58,10 +58,13 @@ export const areas: readonly Area[] = [
       'node/node-watch.ts',
       'node/bodies.ts',
       'node/disk-space.ts',
-      'node/membership-keeper.ts',
-      'node/membership-operations.ts',
     ],
     may: ['raft', 'wire', 'queue', 'basics'],
+  },
+  {
+    name: 'membership',
+    holds: ['node/membership-keeper.ts', 'node/membership-operations.ts'],
+    may: ['raft', 'wire', 'basics', 'peers'],
   },
   {
     name: 'checkpointing',
@@ -81,7 +84,7 @@ export const areas: readonly Area[] = [
   {
     name: 'admin',
     holds: ['node/admin'],
-    may: ['raft', 'wire', 'group'],
+    may: ['raft', 'wire', 'membership'],
     packages: { node: ['node'], 'prom-client': ['node'], zod: ['node/admin/cluster.ts'] },
     door: 'node/admin/index.ts',
   },
@@ -97,6 +100,7 @@ export const areas: readonly Area[] = [
       'storage',
       'peers',
       'group',
+      'membership',
       'checkpointing',
       'gateway',
       'admin',
