@@ -27,12 +27,13 @@ export function readBoot(files: Files, dataDir: string): Promise<number> {
     if (!(await files.list(dataDir)).includes(NAME)) return 0
     const bytes = Buffer.alloc(BYTES)
     const file = await files.open(join(dataDir, NAME))
+    let read: number
     try {
-      await file.read(bytes, 0)
+      read = await file.read(bytes, 0)
     } finally {
       await file.close()
     }
-    return isWhole(bytes) ? readUint64(bytes, NUMBER_AT) : 0
+    return read === BYTES && isWhole(bytes) ? readUint64(bytes, NUMBER_AT) : 0
   })
 }
 

@@ -97,7 +97,8 @@ export class LogModel {
     this.id = id
   }
 
-  appended(batch: Batch, hashes: readonly number[]): void {
+  appended(given: Batch, hashes: readonly number[]): void {
+    const batch = this.#asWritten(given)
     this.#unsynced.push({ batch, hashes })
     if (batch.hardState !== undefined) this.held.hardState = batch.hardState
     const first = batch.entries[0]
@@ -105,6 +106,14 @@ export class LogModel {
     batch.entries.forEach((entry, at) => {
       this.held.put(entry, hashes[at] as number)
     })
+  }
+
+  /** Of entries that replace others the log does not tell yet, in the same write, that they are committed. */
+  #asWritten(batch: Batch): Batch {
+    const { hardState, entries } = batch
+    const first = entries[0]
+    if (hardState === undefined || first === undefined || first.index > this.held.lastIndex) return batch
+    return { ...batch, hardState: { ...hardState, commit: Math.min(hardState.commit, first.index - 1) } }
   }
 
   /** The log is emptied and goes on behind `prefix`. */
