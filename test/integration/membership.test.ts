@@ -8,20 +8,7 @@ import { closeAfterTest, TestMesh } from './mesh.ts'
 /** Quick elections, so that a change of leaders costs a test little. */
 const quick = { heartbeatMs: 30, electionTimeoutMs: 200 }
 
-/** Three members that found a cluster, and then have the addresses of one more, which is no member. */
-async function startWithSpare(): Promise<TestMesh> {
-  const mesh = closeAfterTest(await TestMesh.prepare(quick, 4))
-  const founders = mesh.ids.slice(0, 3)
-  const cluster = Object.fromEntries(founders.map((id) => [id, mesh.url(id)]))
-  await Promise.all(founders.map((id) => mesh.startNode(id, { cluster })))
-  await mesh.ready()
-  for (const id of founders) {
-    await mesh.stopNode(id)
-    await mesh.startNode(id)
-    await mesh.ready()
-  }
-  return mesh
-}
+const startWithSpare = async () => closeAfterTest(await TestMesh.startWithSpares(quick, 3, 1))
 
 interface Changed {
   readonly status: number

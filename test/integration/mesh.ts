@@ -53,6 +53,21 @@ export class TestMesh {
     return mesh
   }
 
+  /** As many founded a cluster as are to be members, and then have the addresses of the others, which do not run. */
+  static async startWithSpares(options: MeshNodeOptions, members: number, spares: number): Promise<TestMesh> {
+    const mesh = await TestMesh.prepare(options, members + spares)
+    const founders = mesh.ids.slice(0, members)
+    const cluster = Object.fromEntries(founders.map((id) => [id, mesh.url(id)]))
+    await Promise.all(founders.map((id) => mesh.startNode(id, { cluster })))
+    await mesh.ready()
+    for (const id of founders) {
+      await mesh.stopNode(id)
+      await mesh.startNode(id)
+      await mesh.ready()
+    }
+    return mesh
+  }
+
   /** Resolves when all nodes that run are ready. */
   async ready(): Promise<void> {
     await Promise.all([...this.#nodes.values()].map((node) => node.ready()))

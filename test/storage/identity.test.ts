@@ -61,6 +61,16 @@ describe('an identity', () => {
     })
   })
 
+  test('remembers that a membership has listed it, not merely that it knows a cluster', async () => {
+    await start(async (identity) => {
+      await identity.setClusterId('c1')
+      expect(identity.joined).toBe(false)
+      await identity.markJoined()
+      expect(identity.joined).toBe(true)
+    })
+    expect(await start(async ({ joined }) => joined)).toBe(true)
+  })
+
   test('gives boot ids that rise with every start and are not below the wall clock', async () => {
     expect(await start(bootId)).toBe(1_000)
     expect(await start(bootId)).toBe(1_001)
