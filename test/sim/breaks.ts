@@ -33,7 +33,7 @@ const elections: readonly PlantedBreak[] = [
     'vote twice in a term',
     '§5.2: each server votes for at most one candidate in a given term',
     ['raft/follower.ts', 'if (binds && !isVoteFree(state, message)) return false', ''],
-    ['raft/state.ts', 'invariant(given === candidate, () =>', 'invariant(given !== undefined, () =>'],
+    ['raft/state.ts', 'invariant(given === candidate.id, () =>', 'invariant(given !== undefined, () =>'],
   ),
   planted('forget the vote in a crash', 'figure 2: votedFor is persistent', [
     'raft/state.ts',
@@ -120,8 +120,8 @@ const replication: readonly PlantedBreak[] = [
   ]),
   planted('skip the check of the previous entry', '§5.3: the consistency check', [
     'raft/follower.ts',
-    'log.termAt(prevIndex) !== prevTerm)',
-    'log.termAt(prevIndex) === undefined)',
+    'return log.termAt(prevIndex) === prevTerm',
+    'return log.termAt(prevIndex) !== undefined',
   ]),
   planted('keep entries that conflict', 'figure 2, AppendEntries rule 3', [
     'raft/log.ts',
@@ -229,7 +229,7 @@ const checkpoints: readonly PlantedBreak[] = [
   ]),
   planted('send entries that the log has forgotten', '§7: the peer needs a checkpoint', [
     'raft/leader.ts',
-    'if (progress.nextIndex <= log.baseIndex) {',
+    'if (progress.nextIndex <= Math.max(log.baseIndex, progress.unreadableIndex)) {',
     'if (progress.nextIndex < 0) {',
   ]),
   planted('leave an emptied log on the disk as it was', '§7: the log goes on behind the checkpoint', [

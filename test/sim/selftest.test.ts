@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { breaks as systemBreaks } from '../system/breaks.ts'
 import { breaks } from './breaks.ts'
 import { hunt } from './selftest.ts'
 
@@ -24,6 +26,10 @@ describe('a planted break', () => {
   it('that is none goes unnoticed', { timeout: 120_000 }, async () => {
     const harmless = { name: 'none', rule: 'none', edits: [] }
     expect((await hunt(harmless, 10)).found).toBeUndefined()
+  })
+
+  it.each([...breaks, ...systemBreaks])('can still be planted: $name', ({ edits }) => {
+    for (const { file, find } of edits) expect(readFileSync(file, 'utf8').split(find), file).toHaveLength(2)
   })
 
   it('whose text is no longer in the sources is an error, not a pass', async () => {
