@@ -47,7 +47,7 @@ export function successorOf({ node, incarnation, joined }: PeerIdentity, members
 }
 
 /** Ids without an address: such a node is a member as far as the others know, and this one cannot dial it. */
-function unaddressed(membership: Membership | undefined, configured: readonly string[]): string[] {
+export function unaddressed(membership: Membership | undefined, configured: readonly string[]): string[] {
   const ids = new Set(membersOf(membership).map(({ id }) => id))
   return [...ids].filter((id) => !configured.includes(id))
 }

@@ -16,6 +16,7 @@ import type { NodeConfig } from './config.ts'
 import type { DiskSpace } from './disk-space.ts'
 import type { Gateway } from './gateway/gateway.ts'
 import type { Group } from './group.ts'
+import { unaddressed } from './membership-keeper.ts'
 import type { MeshPort } from './peers/mesh-port.ts'
 import type { Boot } from './queue/index.ts'
 import { packageVersion } from './version.ts'
@@ -81,6 +82,10 @@ export class NodeReport implements AdminSource {
         'in doubt: this node may have forgotten what it promised, and does not count until the cluster has made sure',
       )
     }
+    const strangers = this.#unaddressed()
+    if (strangers.length > 0) {
+      warnings.push(`no address of ${strangers.join(', ')}: name every member in the --cluster of every node`)
+    }
     if (disk.isFull) warnings.push('the disk is nearly full: while this node leads, publishes are refused')
     if (missingBodiesLong > 0) {
       warnings.push(
@@ -119,21 +124,28 @@ export class NodeReport implements AdminSource {
       ...(disk.freeBytes === undefined ? {} : { diskFreeBytes: disk.freeBytes }),
       ...(stateHash ? { stateHash: group.machine.stateHash() } : {}),
       machineTimeMs: group.machine.timeMs,
-      members: Object.entries(config.cluster).map(([id, url]) => this.#member(id, url, raft)),
+      members: [...Object.keys(config.cluster), ...this.#unaddressed()].map((id) => this.#member(id, raft)),
       sessions: gateway.sessions,
       queues: group.machine.queueNames().length,
     }
   }
 
-  #member(id: string, url: string, { peers }: RaftStatus): MemberStatus {
-    const { boot, group, mesh } = this.#options
+  /** Members that this node cannot dial. */
+  #unaddressed(): string[] {
+    const { config, group } = this.#options
+    return unaddressed(group.membership, Object.keys(config.cluster))
+  }
+
+  #member(id: string, { peers }: RaftStatus): MemberStatus {
+    const { boot, config, group, mesh } = this.#options
+    const url = Object.hasOwn(config.cluster, id) ? config.cluster[id] : undefined
     const has = (members: readonly Member[] = []) => members.some((member) => member.id === id)
     // A member that comes back with another directory is listed twice for a while; the learner is the one that is there.
     const peer = peers.find((each) => each.id === id && each.incarnation === mesh.identities(id)[0]?.incarnation)
     const { voters, learners } = group.membership ?? {}
     return {
       id,
-      url,
+      ...(url !== undefined && { url }),
       connected: id === boot.node || mesh.connected(id),
       down: id !== boot.node && mesh.down(id),
       role: peer?.role ?? (has(voters) ? 'voter' : has(learners) ? 'learner' : 'none'),

@@ -39,6 +39,7 @@ export class Node {
    */
   readonly failed: Promise<never>
   readonly #storage: NodeStorage
+  readonly #metrics: NodeMetrics
   /** Made while the core is, out of what the core wants to be told. */
   #mesh!: Mesh
   readonly #core: NodeCore
@@ -90,6 +91,8 @@ export class Node {
     recovered: RecoveredState | undefined,
   ) {
     this.config = config
+    this.#metrics = metrics
+    metrics.start()
     let rejectFailed: (error: Error) => void = () => {}
     this.failed = new Promise<never>((_, reject) => {
       rejectFailed = reject
@@ -206,6 +209,7 @@ export class Node {
     this.#server.closeAllConnections()
     for (const socket of this.#upgraded) socket.destroy()
     await closed
+    this.#metrics.stop()
     await this.#storage.close()
   }
 }

@@ -1,11 +1,12 @@
 /**
  * The node's metrics in Prometheus' text format. What the node counts itself is read at each scrape into a registry of its
- * own, so that a queue that is gone leaves no series behind; only the sync histogram lives from scrape to scrape.
+ * own, so that a queue that is gone leaves no series behind; only the sync histogram and the watch of the event loop live from scrape to scrape.
  *
  * Never: process-wide state (two nodes may share a process), more than QUEUE_SERIES_MAX series a metric.
  */
 import { performance } from 'node:perf_hooks'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { LoopStall } from './loop-stall.ts'
 import type { MetricsSnapshot, QueueMetrics, RaftMetrics, StorageMetrics } from './source.ts'
 
 /** Queues with series of their own: those with most messages. The sums below cover all of them. */
@@ -24,6 +25,17 @@ export class NodeMetrics {
     registers: [this.#registry],
   })
 
+  readonly #stall = new LoopStall()
+
+  /** Watches the event loop from here on, until `stop`. */
+  start(): void {
+    this.#stall.start()
+  }
+
+  stop(): void {
+    this.#stall.stop()
+  }
+
   observeSync(seconds: number): void {
     this.#syncs.observe(seconds)
   }
@@ -31,6 +43,8 @@ export class NodeMetrics {
   /** The text of one scrape. */
   async render(snapshot: MetricsSnapshot): Promise<string> {
     const taken = takeSnapshot(snapshot)
+    const help = 'Longest time that the event loop stood still since the last scrape'
+    addGauge(taken, 'meshmq_event_loop_stall_max_seconds', help, await this.#stall.takeMaxSeconds())
     return (await taken.metrics()) + (await this.#registry.metrics())
   }
 }

@@ -71,7 +71,8 @@ export interface NodeStatus {
 /** Another member, or this node itself, as this node sees it. */
 export interface MemberStatus {
   readonly id: string
-  readonly url: string
+  /** Absent where this node's `--cluster` does not name it: it cannot be dialed from here. */
+  readonly url?: string
   /** Both sockets are open; true of the node itself. */
   readonly connected: boolean
   /** Its process is known to be gone: its socket closed and a redial was refused. */

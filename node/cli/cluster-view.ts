@@ -41,9 +41,12 @@ export async function viewCluster(servers: readonly string[], token: string | un
 
 /** Adds whomever the servers know and nobody named. */
 async function askMembers(heard: Map<string, NodeStatus>, token: string | undefined): Promise<void> {
-  const known = new Map([...heard.values()].flatMap(({ members }) => members).map(({ id, url }) => [id, url]))
-  const others = [...known].filter(([id]) => !heard.has(id))
-  const answers = await Promise.all(others.map(([, url]) => askStatus(url, token)))
+  const others = new Map<string, string>()
+  for (const { id, url } of [...heard.values()].flatMap(({ members }) => members)) {
+    // One node may lack an address that another has.
+    if (url !== undefined && !heard.has(id)) others.set(id, url)
+  }
+  const answers = await Promise.all([...others.values()].map((url) => askStatus(url, token)))
   for (const answer of answers) if (!(answer instanceof MeshError)) heard.set(answer.node, answer)
 }
 

@@ -79,7 +79,7 @@ async function printStatus({ seen, members, unanswered }: ClusterView): Promise<
     const known = leads?.members.find(({ id }) => id === member.id) ?? member
     const { term = '-' } = member.status ?? {}
     const place = [member.id, stateOf(member), roleOf(known, member.status), term, lagOf(known, leads)]
-    return [...place, ...logOf(member), member.url]
+    return [...place, ...logOf(member), member.url ?? '-']
   })
   await printTable(heads, rows)
   const strangers = unanswered.filter(({ server }) => !members.some(({ url }) => url === server))

@@ -10,6 +10,7 @@ import {
 } from '../../node/admin/index.ts'
 import { QUEUE_SERIES_MAX } from '../../node/admin/metrics.ts'
 import type { QueueMetrics, Verdict } from '../../node/admin/source.ts'
+import { eventually } from '../support/eventually.ts'
 
 const status: NodeStatus = {
   node: 'n1',
@@ -239,6 +240,31 @@ describe('/metrics', () => {
     expect(body).toContain('meshmq_wal_sync_duration_seconds_bucket{le="0.00025"} 1')
     expect(body).toContain('meshmq_wal_sync_duration_seconds_bucket{le="0.5"} 2')
     expect(body).toContain('meshmq_wal_sync_duration_seconds_count 2')
+  })
+
+  it('tells the longest stall of the event loop since the last scrape, from start to stop', async () => {
+    const metrics = new NodeMetrics()
+    const ask = await serve(new HandMadeSource(), { metrics })
+    const stall = async () =>
+      Number(/^meshmq_event_loop_stall_max_seconds (\S+)$/m.exec((await ask('/metrics')).body)?.[1])
+    const standStill = async (ms: number) => {
+      // Longer than the first look of a span takes.
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      const startedAt = performance.now()
+      while (performance.now() - startedAt < ms);
+    }
+    await standStill(100)
+    expect(await stall()).toBe(0)
+    metrics.start()
+    await standStill(100)
+    const measured = await stall()
+    expect(measured).toBeGreaterThanOrEqual(0.095)
+    // Asked again, it tells of what came since: less, unless the machine stands still.
+    await eventually(async () => (await stall()) < 0.05)
+    metrics.stop()
+    await stall()
+    await standStill(100)
+    expect(await stall()).toBe(0)
   })
 
   it('gives series to the deepest queues alone and sums all', async () => {

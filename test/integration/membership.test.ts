@@ -125,6 +125,32 @@ describe('an operator', () => {
   })
 })
 
+describe('a node that has no address of a member', () => {
+  it('lists it without one, and warns, but serves', async () => {
+    const mesh = await startWithSpare()
+    await mesh.startNode('n4')
+    const leads = await agreedLeader(mesh.urls.slice(0, 3))
+    await eventually(async () => (await statusOf(mesh.url(leads))).members.at(-1)?.connected)
+    expect(await change(mesh, 'add', { id: 'n4' }, mesh.url(leads))).toMatchObject({ status: 200 })
+
+    await mesh.stopNode('n1')
+    const warnings: unknown[] = []
+    const none = () => {}
+    const logger = { debug: none, info: none, error: none, warn: (...said: unknown[]) => void warnings.push(said) }
+    const cluster = Object.fromEntries(mesh.ids.slice(0, 3).map((id) => [id, mesh.url(id)]))
+    await mesh.startNode('n1', { cluster, logger })
+    await mesh.ready()
+    const { members } = await statusOf(mesh.url('n1'))
+    expect(members.at(-1)).toEqual({ id: 'n4', connected: false, down: false, role: 'learner' })
+    expect(members.filter(({ url }) => url !== undefined)).toHaveLength(3)
+    const answer = await get(mesh.url('n1'), '/readyz')
+    const warning = expect.stringContaining('no address of n4')
+    expect([answer.status, await answer.json()]).toEqual([200, { status: 'ok', warnings: [warning] }])
+    const told = ['members have no address in the --cluster of this node', { members: ['n4'] }]
+    await eventually(() => warnings.some((said) => JSON.stringify(said) === JSON.stringify(told)))
+  })
+})
+
 describe('a leader that stops in good order', () => {
   it('hands over first: the next one leads the very next term, without an election timeout', async () => {
     const mesh = closeAfterTest(await TestMesh.start({ heartbeatMs: 100, electionTimeoutMs: 1_500 }))
