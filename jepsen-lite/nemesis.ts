@@ -1,0 +1,108 @@
+/**
+ * What a nemesis is: one file that draws faults. A fault is drawn from the seed alone before the run begins; what only a run can tell (who
+ * leads) is looked up when it begins. Adding one is that file and a line in nemeses/index.ts.
+ */
+import type { Random } from './random.ts'
+
+export interface Nemesis {
+  readonly name: string
+  /** One line for `--list`. */
+  readonly about: string
+  /** Why it cannot run on this machine (no root, no libfaketime), or undefined. */
+  unavailable?(): Promise<string | undefined>
+  /** What a node process is started with, so that the fault can reach it. */
+  readonly launch?: LaunchNeeds
+  draw(random: Random, nodes: readonly string[]): Fault
+  /** Given the sum of what its faults did in the run: why they did not bite, or undefined. */
+  bite(done: Totals): string | undefined
+}
+
+export interface LaunchNeeds {
+  /** The file shim is loaded (files/shim). */
+  readonly shim?: boolean
+  /** The node's clock is libfaketime's. */
+  readonly fakeClock?: boolean
+  /** The data directory is on a small file system of its own, of so many bytes; needs root. */
+  readonly smallDisk?: number
+}
+
+/** What faults did, by name of the figure: `kills`, `bytesDropped`, `rolledBackBytes`, … */
+export type Totals = Readonly<Record<string, number>>
+
+export interface Fault {
+  /** For history, progress and report: `partition leader | n1,n2`, as far as it is known before it begins. */
+  readonly name: string
+  /** How long it holds, milliseconds; 0: it is over when it has begun. */
+  readonly holdMs: number
+  /** Resolves with what it did, in words (for the history) and figures. */
+  begin(target: FaultTarget): Promise<FaultReport>
+  /** Undoes it. Called once, also when `begin` failed half-way. */
+  end(target: FaultTarget): Promise<FaultReport>
+}
+
+export interface FaultReport {
+  readonly what: string
+  readonly done: Totals
+}
+
+/** The cluster as a fault sees it. Faults of several nemeses overlap: each call is safe in any state, and says what it did. */
+export interface FaultTarget {
+  /** All that were ever started, members or not, in the order of their names. */
+  readonly nodes: readonly string[]
+  /** The node that most running nodes follow; undefined when there is none. */
+  leader(): Promise<string | undefined>
+  isRunning(node: string): boolean
+  /** SIGKILL. Resolves true when it ran. Its lost unsynced writes are rolled back by the shim, if it is loaded. */
+  kill(node: string): Promise<boolean>
+  /** Starts it if it does not run; does not wait until it is ready. */
+  start(node: string): Promise<void>
+  /** SIGTERM, and waits for the end. */
+  stop(node: string): Promise<void>
+  /** SIGSTOP and SIGCONT. Pauses of several faults count: it runs again when the last one has ended. */
+  pause(node: string): void
+  resume(node: string): void
+  /** Resolves when the node is ready (its /readyz), or false after `withinMs`. */
+  ready(node: string, withinMs: number): Promise<boolean>
+  readonly links: Links
+  /** `meshmq ARGS` against a node that runs: the same CLI that users have. */
+  cli(args: readonly string[]): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>
+  dataDir(node: string): string
+  /**
+   * Takes a node into the minority whose disks may be hurt; false when that would make it too many (fewer than a majority left whole) and the
+   * fault must do nothing. Given back when the node is ready again after `healed`.
+   */
+  wound(node: string): boolean
+  healed(node: string): void
+  /** One command to the shim in the node's process (files/control.ts); false: it has none, or does not run. */
+  shim(node: string, command: object): Promise<boolean>
+  /** Sets the node's clock: offset in milliseconds and rate; of the fake clock. */
+  clock(node: string, offsetMs: number, rate: number): Promise<void>
+  /** Ends a worker process with SIGKILL: clients and consumers die with it. Resolves with how many processes (of the history) that were. */
+  killWorker(random: number): Promise<number>
+}
+
+/** Every directed link: between nodes, and from the clients to each node. */
+export interface Links {
+  /** A name for the clients' side; node names are the others. */
+  readonly clients: 'clients'
+  /**
+   * Adds a fault on the way from → to (bytes that flow in this direction, whoever opened the socket). Returns how to take it away again; faults
+   * on one way add up.
+   */
+  impair(from: string, to: string, impairment: Impairment): () => void
+  /** Bytes that impairments have swallowed or reset since the run began. */
+  readonly bytesDropped: number
+  /** Bytes that impairments have held back. */
+  readonly bytesDelayed: number
+}
+
+export type Impairment =
+  /** Bytes vanish; TCP is not told. What was lost cannot come later on that socket: it is reset when the impairment ends. */
+  | { readonly type: 'blackhole' }
+  /** Open sockets are reset, and new ones too. */
+  | { readonly type: 'reset' }
+  /** Each chunk comes so much later, in order. */
+  | { readonly type: 'delay'; readonly ms: number; readonly jitterMs: number }
+  /** Nothing passes while it holds; then all of it does. */
+  | { readonly type: 'stall' }
+  | { readonly type: 'rate'; readonly bytesPerSecond: number }
