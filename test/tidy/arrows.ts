@@ -127,9 +127,17 @@ export const areas: readonly Area[] = [
     door: 'node/index.ts',
   },
   {
+    // A black box: it knows the SDK, and all else of a node by its CLI and HTTP alone.
+    name: 'jepsen-lite',
+    holds: ['jepsen-lite'],
+    may: ['client'],
+    packages: { node: ['jepsen-lite'], commander: ['jepsen-lite/cli.ts'] },
+    door: 'jepsen-lite/index.ts',
+  },
+  {
     name: 'cli',
     holds: ['node/cli'],
-    may: ['wire', 'client', 'basics', 'admin', 'server'],
+    may: ['wire', 'client', 'basics', 'admin', 'server', 'jepsen-lite'],
     packages: { node: ['node'], commander: ['node'] },
   },
 ]

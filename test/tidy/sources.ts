@@ -27,7 +27,7 @@ export interface Import {
 }
 
 const repository = path.resolve(import.meta.dirname, '../..')
-export const productFolders = ['raft', 'wire', 'client', 'node']
+export const productFolders = ['raft', 'wire', 'client', 'node', 'jepsen-lite']
 const folders = [...productFolders, 'test', 'bench', 'examples', 'scripts']
 
 export function readSources(): Sources {
