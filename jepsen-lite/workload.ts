@@ -18,6 +18,8 @@ export interface Workload {
   readonly rate: number
   /** Of the operations that must succeed for a verdict: those named here, at least so many a minute (anchor against empty runs). */
   readonly floors: Readonly<Record<string, number>>
+  /** Settings of the nodes that it needs, under those that the user gives. */
+  readonly nodeOptions?: Readonly<Record<string, Json>>
   /** Before the first fault: queues and bindings. */
   setup(context: SetupContext): Promise<void>
   plan(context: PlanContext): Plan
