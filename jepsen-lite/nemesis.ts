@@ -2,6 +2,7 @@
  * What a nemesis is: one file that draws faults. A fault is drawn from the seed alone before the run begins; what only a run can tell (who
  * leads) is looked up when it begins. Adding one is that file and a line in nemeses/index.ts.
  */
+import type { Json } from './history.ts'
 import type { Random } from './random.ts'
 
 export interface Nemesis {
@@ -24,6 +25,8 @@ export interface LaunchNeeds {
   readonly fakeClock?: boolean
   /** The data directory is on a small file system of its own, of so many bytes; needs root. */
   readonly smallDisk?: number
+  /** Settings of the nodes with which the fault can bite in a short run. Users' own go before them. */
+  readonly nodeOptions?: Readonly<Record<string, Json>>
 }
 
 /** What faults did, by name of the figure: `kills`, `bytesDropped`, `rolledBackBytes`, … */
@@ -52,8 +55,15 @@ export interface FaultTarget {
   /** The node that most running nodes follow; undefined when there is none. */
   leader(): Promise<string | undefined>
   isRunning(node: string): boolean
-  /** SIGKILL. Resolves true when it ran. Its lost unsynced writes are rolled back by the shim, if it is loaded. */
+  /** SIGKILL. Resolves true when it ran. What it wrote without a sync survives: the page cache is the machine's. */
   kill(node: string): Promise<boolean>
+  /**
+   * Power loss: SIGKILL, and what the node had not synced is rolled back (files/roll-back.ts), also of its former lives. Resolves with the
+   * figures of that when the process is gone and the files are as the power left them; undefined when it did not run, or has no shim.
+   */
+  cutPower(node: string): Promise<Totals | undefined>
+  /** From now on the node may end by itself without being an anomaly, until it is started again. */
+  expectEnd(node: string): void
   /** Starts it if it does not run; does not wait until it is ready. */
   start(node: string): Promise<void>
   /** SIGTERM, and waits for the end. */
@@ -73,13 +83,27 @@ export interface FaultTarget {
    */
   wound(node: string): boolean
   healed(node: string): void
-  /** One command to the shim in the node's process (files/control.ts); false: it has none, or does not run. */
-  shim(node: string, command: object): Promise<boolean>
+  /**
+   * One command to the shim in the node's process (files/control.ts). Resolves with what the shim has done since the last command; false:
+   * the node has none, does not run, or did not answer in time.
+   */
+  shim(node: string, command: ShimCommand): Promise<Totals | false>
   /** Sets the node's clock: offset in milliseconds and rate; of the fake clock. */
   clock(node: string, offsetMs: number, rate: number): Promise<void>
   /** Ends a worker process with SIGKILL: clients and consumers die with it. Resolves with how many processes (of the history) that were. */
   killWorker(random: number): Promise<number>
 }
+
+/** What the file shim of a node is told; each takes the place of the one before it. Of the log's files and the `boot` file. */
+export type ShimCommand =
+  /** Everything as it should be. */
+  | { readonly type: 'clear' }
+  /** Syncs, and writes that are synced, take so much longer, and up to so much on top by chance. */
+  | { readonly type: 'slow'; readonly ms: number; readonly jitterMs: number }
+  /** They fail with EIO: the next one, or all from now on. `write`: nothing is written; `sync`: it is, but not on the disk. */
+  | { readonly type: 'fail'; readonly on: 'write' | 'sync'; readonly times: 'once' | 'always' }
+  /** The disk has so many bytes left: files that would grow beyond them get ENOSPC, and the node is told so when it asks. */
+  | { readonly type: 'full'; readonly roomBytes: number }
 
 /** Every directed link: between nodes, and from the clients to each node. */
 export interface Links {
@@ -87,13 +111,20 @@ export interface Links {
   readonly clients: 'clients'
   /**
    * Adds a fault on the way from → to (bytes that flow in this direction, whoever opened the socket). Returns how to take it away again; faults
-   * on one way add up.
+   * on one way add up. What is returned tells what this one did.
    */
-  impair(from: string, to: string, impairment: Impairment): () => void
+  impair(from: string, to: string, impairment: Impairment): () => ImpairmentEffect
   /** Bytes that impairments have swallowed or reset since the run began. */
   readonly bytesDropped: number
   /** Bytes that impairments have held back. */
   readonly bytesDelayed: number
+}
+
+/** What one impairment did until it was taken away. Where several hold on a way, each counts what came while it held. */
+export interface ImpairmentEffect {
+  readonly bytesDropped: number
+  readonly bytesDelayed: number
+  readonly socketsReset: number
 }
 
 export type Impairment =
