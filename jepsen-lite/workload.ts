@@ -52,8 +52,11 @@ export interface ClientContext {
   readonly slot: number
   readonly process: number
   readonly concurrency: number
-  /** Records what came unasked, as `ok` of process `name`. */
-  readonly emit: (name: string, f: string, value: Json) => void
+  /**
+   * Records what came unasked, as `ok` of process `name`. Resolves when a kill of the worker cannot take it back: who settles a message
+   * before that may lose it from the history, though nobody else did.
+   */
+  readonly emit: (name: string, f: string, value: Json) => Promise<void>
 }
 
 export interface WorkloadClient {
