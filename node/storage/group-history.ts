@@ -125,7 +125,6 @@ export class GroupHistory {
     this.#chains = [this.#chains[chosen] as Chain]
     const isComplete = unmet === undefined && this.#isEndKnown
     this.#settled = Math.min(this.#settled, this.index.lastIndex)
-    if (isComplete) this.#settle(this.#hardState.commit)
     if (this.#chainWith(checkpoint, term) !== undefined) this.#settle(checkpoint)
     for (const chain of lower) this.#keepUpTo(chain, Math.min(this.#settled, chain.index.lastIndex))
     // Behind damage the commit index may speak of entries that replaced these.
@@ -238,6 +237,8 @@ export class GroupHistory {
     }
     chain.index.push(segment, offset, body.length)
     chain.terms.push(index, term)
+    // A hard state never speaks of entries that a later record replaces (group-log.ts): the one before this entry may speak of this one.
+    this.#settle(this.#hardState.commit)
     if (type === EntryType.membership) {
       // A copy: the body is a view of the whole segment.
       this.#newestMembership = { index, term, type, data: Uint8Array.from(body) }

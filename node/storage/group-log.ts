@@ -87,6 +87,7 @@ export class GroupLog implements LogStorage, PlacementSink {
     const voidsFrom = first === undefined ? undefined : this.#makeRoom(first.index)
     const previousTerm = this.held.terms.lastTerm
     for (const entry of entries) this.#take(entry)
+    this.#settled = Math.max(this.#settled, Math.min(this.#hardState.commit, this.#lastIndex))
     return this.#submit({
       head: hardState && encodeHardState(hardState),
       entries,
@@ -288,7 +289,6 @@ export class GroupLog implements LogStorage, PlacementSink {
   #takeHardState(hardState: HardState): void {
     invariant(hardState.term >= this.#hardState.term, 'the term of the hard state never falls')
     this.#hardState = hardState
-    this.#settled = Math.max(this.#settled, Math.min(hardState.commit, this.#lastIndex))
   }
 
   /** Cuts the log so that an entry of this index can follow. Returns the lowest segment that may hold what was cut. */

@@ -108,7 +108,7 @@ export class RaftLike {
     }
     // Of entries that replace others Raft may tell at once that they are committed; on the disk nothing may speak of them before them.
     const isCut = first <= lastOf(state)
-    const told = { ...hardState, commit: Math.min(hardState.commit, Math.max(commit, first - 1)) }
+    const told = isCut ? { ...hardState, commit: Math.min(hardState.commit, Math.max(commit, first - 1)) } : hardState
     this.#records.push(
       { type: 'hardState', hardState: told },
       ...entries.map((entry) => ({ type: 'entry', entry }) as const),
@@ -118,7 +118,7 @@ export class RaftLike {
     for (let index = this.truth.length + 1; index <= told.commit; index++) {
       this.truth.push(state.log[index - state.base.index - 1] as Entry)
     }
-    this.#await(this.log.append({ hardState: isCut ? hardState : told, entries }))
+    this.#await(this.log.append({ hardState, entries }))
   }
 
   async read(share: number, bytesMax: number): Promise<void> {
