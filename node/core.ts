@@ -16,6 +16,7 @@ import { answerQuery } from './gateway/queries.ts'
 import { Group, type MemberRole, type RecoveredState } from './group.ts'
 import { MembershipKeeper } from './membership-keeper.ts'
 import { MembershipOperations } from './membership-operations.ts'
+import { PeerSpace } from './peer-space.ts'
 import type { MeshHandlers, MeshPort } from './peers/mesh-port.ts'
 import type { Replacement } from './peers/replaced-codec.ts'
 import type { Boot, Effect } from './queue/index.ts'
@@ -59,6 +60,7 @@ export class NodeCore {
   readonly #mesh: MeshPort
   readonly #volatile: Volatile
   readonly #disk: DiskSpace
+  readonly #peerSpace: PeerSpace
   readonly #checkpointing: Checkpointing
   readonly #keeper: MembershipKeeper
   readonly #waiters: (() => void)[] = []
@@ -72,6 +74,7 @@ export class NodeCore {
     this.#boot = { node: config.id, bootId: storage.bootId }
     this.#mesh = makeMesh(this.#meshHandlers())
     this.#disk = this.#makeDisk()
+    this.#peerSpace = new PeerSpace({ clock: options.clock, electorate: () => this.group.membership })
     this.group = this.#makeGroup()
     this.#checkpointing = this.#makeCheckpointing()
     this.operations = this.#makeOperations()
@@ -87,6 +90,7 @@ export class NodeCore {
       gateway: this.gateway,
       mesh: this.#mesh,
       disk: this.#disk,
+      peerSpace: this.#peerSpace,
       checkpointing: () => this.#checkpointing.status,
       segments: () => storage.wal.stats.segments,
       failure: () => this.#failure,
@@ -99,7 +103,10 @@ export class NodeCore {
       onForward: (_, frame) => this.group.onForward(frame),
       onRequests: (from, requests) => this.#volatile.onRequests(from, requests),
       onReplies: (_, replies) => this.#volatile.onReplies(replies),
-      onNotes: (from, notes) => this.#volatile.onNotes(from, notes),
+      onNotes: (from, notes) => {
+        for (const note of notes) if (note.type === 'disk') this.#peerSpace.heard(from, note.isFull)
+        this.#volatile.onNotes(from, notes)
+      },
       onReplaced: (_, notice) => this.#replaced(notice),
       onFetchRequest: (from, request) => this.#checkpointing.onFetchRequest(from, request),
       onFetchResponse: (from, response) => this.#checkpointing.onFetchResponse(from, response),
@@ -141,7 +148,7 @@ export class NodeCore {
         this.gateway.resync(effects)
         this.#volatile.resync()
       },
-      refusesPublishes: () => this.#disk.isFull,
+      refusesPublishes: () => this.#disk.isFull || this.#peerSpace.isShort,
       onFull: (full) => this.gateway.throttle(full),
       onRole: (change) => this.#roleChanged(change),
       onRegistered: () => this.#readinessChanged(),
@@ -166,7 +173,11 @@ export class NodeCore {
       reserveBytes: () => (diskReserveBytes === 0 ? 0 : Math.max(diskReserveBytes, needed())),
       freeBytes: () => storage.freeBytes(),
       writtenBytes: () => storage.writtenBytes(),
-      onFull: () => this.#checkpointing.makeRoom(),
+      onFull: () => {
+        this.#checkpointing.makeRoom()
+        this.#tellDisk(true)
+      },
+      onRoom: () => this.#tellDisk(false),
     })
   }
 
@@ -190,12 +201,20 @@ export class NodeCore {
       driver,
       restore: (mark, restored) => this.group.restore(mark, restored),
       references: recovered?.restored.references(),
-      peers: Object.keys(config.cluster).filter((id) => id !== this.#boot.node),
+      peers: this.#peers(),
       isAlone: () => this.group.isAlone,
       mesh: this.#mesh,
     })
     log.onDamaged = (index) => checkpointing.damaged(index)
     return checkpointing
+  }
+
+  #tellDisk(isFull: boolean): void {
+    for (const peer of this.#peers()) this.#mesh.sendNotes(peer, [{ type: 'disk', isFull }])
+  }
+
+  #peers(): string[] {
+    return Object.keys(this.#options.config.cluster).filter((id) => id !== this.#boot.node)
   }
 
   #membershipBasics() {
@@ -356,6 +375,7 @@ export class NodeCore {
     if (this.#failure === undefined && this.group.ready) await this.#takeLeave()
     this.#cancelLeaderless?.()
     this.#disk.stop()
+    this.#peerSpace.stop()
     this.gateway.shut('Connection', 'the node stops')
     // A failed node leads nobody: its peers should not wait for its clients' goodbyes.
     if (this.#failure !== undefined) this.#leaveMesh()

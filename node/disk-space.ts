@@ -37,6 +37,8 @@ export interface DiskSpaceOptions {
   readonly writtenBytes: () => number
   /** At each look at which the disk counts as full. */
   readonly onFull: () => void
+  /** It does not any more. */
+  readonly onRoom: () => void
 }
 
 export class DiskSpace {
@@ -101,7 +103,7 @@ export class DiskSpace {
   }
 
   #judge(freeBytes: number): void {
-    const { logger, onFull } = this.#options
+    const { logger, onFull, onRoom } = this.#options
     const reserveBytes = this.#options.reserveBytes()
     this.#freeBytes = freeBytes
     const isFull = freeBytes < (this.#isFull ? (1 + HYSTERESIS) * reserveBytes : reserveBytes)
@@ -109,6 +111,9 @@ export class DiskSpace {
     if (isFull === this.#isFull) return
     this.#isFull = isFull
     if (isFull) logger.error('the disk is nearly full: publishes are refused', { freeBytes, reserveBytes })
-    else logger.warn('the disk has room again: publishes are taken', { freeBytes, reserveBytes })
+    else {
+      logger.warn('the disk has room again: publishes are taken', { freeBytes, reserveBytes })
+      onRoom()
+    }
   }
 }

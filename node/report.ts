@@ -17,6 +17,7 @@ import type { DiskSpace } from './disk-space.ts'
 import type { Gateway } from './gateway/gateway.ts'
 import type { Group } from './group.ts'
 import { unaddressed } from './membership-keeper.ts'
+import type { PeerSpace } from './peer-space.ts'
 import type { MeshPort } from './peers/mesh-port.ts'
 import type { Boot } from './queue/index.ts'
 import { packageVersion } from './version.ts'
@@ -30,6 +31,7 @@ export interface ReportOptions {
   readonly gateway: Gateway
   readonly mesh: MeshPort
   readonly disk: DiskSpace
+  readonly peerSpace: PeerSpace
   readonly checkpointing: () => CheckpointingStatus
   /** Files of the log. */
   readonly segments: () => number
@@ -74,7 +76,7 @@ export class NodeReport implements AdminSource {
 
   /** What does not keep this node from serving: clients sent elsewhere would find the same there, or nobody. */
   #warnings(): string[] {
-    const { checkpointing, disk, group } = this.#options
+    const { checkpointing, disk, group, peerSpace } = this.#options
     const warnings: string[] = []
     const { missingBodiesLong } = checkpointing()
     if (group.driver.status().doubt !== 0) {
@@ -87,6 +89,11 @@ export class NodeReport implements AdminSource {
       warnings.push(`no address of ${strangers.join(', ')}: name every member in the --cluster of every node`)
     }
     if (disk.isFull) warnings.push('the disk is nearly full: while this node leads, publishes are refused')
+    if (peerSpace.isShort) {
+      warnings.push(
+        'the disks of so many members are nearly full that publishes are refused: those with room are no majority',
+      )
+    }
     if (missingBodiesLong > 0) {
       warnings.push(
         `the bodies of messages in ${missingBodiesLong} log entries are missing, and no peer has given them yet`,

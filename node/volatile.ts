@@ -142,7 +142,7 @@ export class Volatile {
   onNotes(from: string, notes: readonly VolatileNote[]): void {
     for (const note of notes) {
       if (note.type === 'waits') this.#takeOver(note)
-      else this.#parting.receive(from, note, () => this.#out.flush())
+      else if (note.type !== 'disk') this.#parting.receive(from, note, () => this.#out.flush())
     }
   }
 

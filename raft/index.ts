@@ -30,6 +30,7 @@ export type {
   StateMachine,
   Transport,
 } from './ports.ts'
+export { type Electorate, reachedByQuorum } from './quorum.ts'
 export { type Proposed, Raft } from './raft.ts'
 export { ReadUnavailable } from './readers.ts'
 export type { LoadRequest, PersistToken, ReadResult, Ready } from './ready.ts'

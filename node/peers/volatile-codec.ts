@@ -36,7 +36,7 @@ export interface VolatileReply {
   readonly epoch?: number
 }
 
-/** What nodes tell each other about requests and replies, in order with them. */
+/** What nodes tell each other, in order with requests and replies. */
 export type VolatileNote =
   /** The asker has moved to the receiver, which waits for the reply from now on. */
   | {
@@ -57,6 +57,8 @@ export type VolatileNote =
   | { readonly type: 'parting'; readonly stage: PartingStage }
   /** Confirms it, behind all that was sent before. */
   | { readonly type: 'partingSeen'; readonly stage: PartingStage }
+  /** The sender's disk is nearly full, which is repeated while it is; or it has room again. */
+  | { readonly type: 'disk'; readonly isFull: boolean }
 
 export type PartingStage = 1 | 2
 
@@ -128,7 +130,9 @@ export function encodeNotes(notes: readonly VolatileNote[]): Uint8Array {
             note.responder,
             note.node,
           ]
-        : [note.type, note.stage],
+        : note.type === 'disk'
+          ? [note.type, note.isFull]
+          : [note.type, note.stage],
     ),
   )
 }
@@ -142,6 +146,7 @@ export function decodeNotes(payload: Uint8Array): VolatileNote[] {
       if (stage !== 1 && stage !== 2) throw new RangeError('a parting has two stages')
       return { type, stage }
     }
+    if (type === 'disk') return { type, isFull: row[1] === true }
     if (type !== 'waits') throw new RangeError('a note of unknown type')
     const [, asker, request, nonce, topic, message, remainingMs, attempts, responder, node] = row
     return {

@@ -193,6 +193,11 @@ class DiskMesh {
     return client
   }
 
+  hasWritten(id: string, text: string): boolean {
+    const folder = path.join(this.folder(id), 'wal')
+    return readdirSync(folder).some((name) => readFileSync(path.join(folder, name)).includes(text))
+  }
+
   /** Changes one byte of each place in a node's log where this text is, whether or not the node runs. How many there were. */
   damage(id: string, text: string): number {
     const folder = path.join(this.folder(id), 'wal')
@@ -269,18 +274,44 @@ describe('a disk that is nearly full', () => {
   })
 })
 
+describe('disks of followers that are nearly full', () => {
+  it('stop publishes when those with room are no majority any more, and only then', async () => {
+    mesh = await DiskMesh.start({ diskReserveBytes: 100 * MIB })
+    const leader = await mesh.leader()
+    const [one, other] = mesh.ids.filter((id) => id !== leader)
+    const client = await mesh.client()
+    await makeQueue(client, 'q')
+    const outcome = () =>
+      client.publish('q', 0).then(
+        () => 'taken',
+        (error) => error.code,
+      )
+    mesh.disks.get(one!)!.free = 99 * MIB
+    await eventually(async () => (await metricOf(mesh.url(one!), 'meshmq_disk_full')) === 1)
+    expect(await outcome()).toBe('taken')
+    mesh.disks.get(other!)!.free = 99 * MIB
+    await eventually(async () => (await outcome()) === 'DiskFull')
+    const { warnings } = (await (await get(mesh.url(leader), '/readyz')).json()) as { warnings: string[] }
+    expect(warnings).toEqual([expect.stringContaining('no majority')])
+    await takeAll(client, 'q', 1)
+    mesh.disks.get(one!)!.free = 200 * MIB
+    await eventually(async () => (await outcome()) === 'taken')
+  })
+})
+
 describe('a small disk that three nodes share', () => {
   const reserve = 12 * MIB
 
-  async function fill(client: Client): Promise<number> {
+  /** Until a publish is refused for good: while the answer of a look is under way, one may be for what was written since. */
+  async function fill(client: Client, space: Space): Promise<number> {
     let confirmed = 0
     let refusal: unknown
     const publish = async (): Promise<void> => {
       while (refusal === undefined) {
         await client.publish('q', 'x'.repeat(20_000)).then(
           () => void confirmed++,
-          (error: unknown) => {
-            refusal = error
+          (error) => {
+            if (space.free < 2 * reserve || error.code !== 'DiskFull') refusal = error
           },
         )
       }
@@ -303,12 +334,12 @@ describe('a small disk that three nodes share', () => {
       const client = await mesh.client()
       await makeQueue(client, 'q')
       for (let round = 0; round < 2; round++) {
-        const confirmed = await fill(client)
+        const confirmed = await fill(client, space)
         // Later rounds begin with little more than the reserve.
         expect(confirmed).toBeGreaterThan(round === 0 ? 200 : 0)
-        expect(space.free).toBeLessThan(2 * reserve)
         expect(await takeAll(client, 'q', confirmed)).toHaveLength(confirmed)
-        await eventually(async () => (await metricOf(mesh.url(leader), 'meshmq_disk_full')) === 0)
+        const hasRoom = async (url: string) => !(await (await get(url, '/readyz')).text()).includes('nearly full')
+        await eventually(async () => (await Promise.all(mesh.urls.map(hasRoom))).every(Boolean))
       }
       await client.publish('q', 'last')
       expect(space.refused).toBe(0)
@@ -371,6 +402,7 @@ describe('damage of the log', () => {
     const client = await mesh.client([mesh.url(leader)], { publishTimeoutMs: 1_500 })
     await makeQueue(client, 'q')
     for (let n = 0; n < 10; n++) await client.publish('q', `message-${n}`)
+    await eventually(() => mesh.hasWritten(damaged, 'message-9'))
     await mesh.crash(damaged)
     await mesh.crash(other)
     expect(mesh.damage(damaged, 'message-9')).toBeGreaterThan(0)

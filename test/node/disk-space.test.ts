@@ -7,6 +7,7 @@ it('a disk counts as full below the reserve, and as having room again only some 
   let free = 2_000
   const told: string[] = []
   let fullLooks = 0
+  let roomLooks = 0
   const logger = {
     ...silent,
     warn: (what: string) => void told.push(what),
@@ -19,6 +20,7 @@ it('a disk counts as full below the reserve, and as having room again only some 
     freeBytes: async () => free,
     writtenBytes: () => 0,
     onFull: () => fullLooks++,
+    onRoom: () => roomLooks++,
   })
   disk.start()
   await rest()
@@ -30,7 +32,7 @@ it('a disk counts as full below the reserve, and as having room again only some 
   expect(seen).toEqual([false, true, true, true, false, false, true])
   expect(disk.freeBytes).toBe(999)
   expect(told).toHaveLength(3)
-  expect(fullLooks).toBe(4)
+  expect([fullLooks, roomLooks]).toEqual([4, 1])
   disk.stop()
   expect(clock.timers).toBe(0)
 })
@@ -40,7 +42,7 @@ it('a disk that does not tell changes nothing', async () => {
   let fails = false
   const freeBytes = () => (fails ? Promise.reject(new Error('ENOSYS')) : Promise.resolve(1))
   const options = { clock, logger: silent, reserveBytes: () => 1_000, writtenBytes: () => 0 }
-  const disk = new DiskSpace({ ...options, freeBytes, onFull: () => {} })
+  const disk = new DiskSpace({ ...options, freeBytes, onFull: () => {}, onRoom: () => {} })
   disk.start()
   await rest()
   expect(disk.isFull).toBe(true)
@@ -77,6 +79,7 @@ class World {
       return free
     },
     onFull: () => {},
+    onRoom: () => {},
   })
 
   async start(free: number): Promise<void> {

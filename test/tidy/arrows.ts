@@ -58,6 +58,7 @@ export const areas: readonly Area[] = [
       'node/node-watch.ts',
       'node/bodies.ts',
       'node/disk-space.ts',
+      'node/peer-space.ts',
     ],
     may: ['raft', 'wire', 'queue', 'basics'],
   },
