@@ -59,6 +59,8 @@ export interface InstallerOptions extends CheckpointingBasics {
 interface Install {
   readonly offer: InstallOffer
   readonly controller: AbortController
+  /** The newest mark that the same leader has offered meanwhile. */
+  newestIndex: number
 }
 
 export class Installer {
@@ -93,12 +95,16 @@ export class Installer {
 
   /** The leader has nothing else for this node; repeated until it is installed. One install at a time: the first offer of a leader. */
   offer(offer: InstallOffer): void {
+    if (this.#stopped) return
     const current = this.#current
     const { id, incarnation } = offer.from
-    if (this.#stopped || (current?.offer.from.id === id && current.offer.from.incarnation === incarnation)) return
+    if (current?.offer.from.id === id && current.offer.from.incarnation === incarnation) {
+      current.newestIndex = Math.max(current.newestIndex, offer.mark.index)
+      return
+    }
     if (this.#refused?.index === offer.mark.index && this.#options.clock.now() < this.#refused.untilMs) return
     current?.controller.abort()
-    const install = { offer, controller: new AbortController() }
+    const install = { offer, controller: new AbortController(), newestIndex: offer.mark.index }
     this.#current = install
     this.#done = this.#done
       .then(() => this.#install(install))
@@ -120,7 +126,8 @@ export class Installer {
     return this.#done
   }
 
-  async #install({ offer, controller }: Install): Promise<void> {
+  async #install(install: Install): Promise<void> {
+    const { offer, controller } = install
     const { checkpointer, checkpoints, entries, logger } = this.#options
     const resume = await checkpointer.suspend()
     try {
@@ -129,7 +136,7 @@ export class Installer {
       if (signal.aborted) return
       logger.info('an install begins', { from: from.id, index: mark.index })
       const writer = checkpoints.begin(mark, 'installed')
-      const staged = await this.#fetch(offer, writer, signal)
+      const staged = await this.#fetch(install, writer)
       if (staged === undefined) {
         await writer.abandon()
         logger.info('an install was given up', { from: from.id, index: mark.index })
@@ -151,11 +158,12 @@ export class Installer {
   }
 
   /** The whole checkpoint, staged, with all its bodies; undefined when it cannot be had. */
-  async #fetch(offer: InstallOffer, writer: CheckpointWriter, signal: AbortSignal): Promise<StagedState | undefined> {
+  async #fetch(install: Install, writer: CheckpointWriter): Promise<StagedState | undefined> {
+    const { offer, controller } = install
     const reader = this.#options.read()
-    if (!(await this.#fetchChunks(offer, reader, writer, signal))) return undefined
+    if (!(await this.#fetchChunks(offer, reader, writer, controller.signal))) return undefined
     const staged = this.#tryRead(offer, () => reader.finish())
-    if (staged === undefined || !(await this.#fetchBodies(offer, staged.references, signal))) return undefined
+    if (staged === undefined || !(await this.#fetchBodies(install, staged.references))) return undefined
     // The log may have come by itself meanwhile.
     return this.#isStale(offer) ? undefined : staged
   }
@@ -201,16 +209,23 @@ export class Installer {
     this.#refused = { index: mark.index, untilMs: this.#options.clock.now() + RETRY_MS }
   }
 
-  /** Until all are here, or the install is given up: what the leader has lost itself, another peer may hold. */
-  async #fetchBodies(offer: InstallOffer, references: LiveEntries, signal: AbortSignal): Promise<boolean> {
+  /**
+   * Until all are here, or the install is given up: what the leader has lost itself, another peer may hold. If nobody does, a newer
+   * checkpoint may not refer to it any more.
+   */
+  async #fetchBodies(install: Install, references: LiveEntries): Promise<boolean> {
+    const { offer, controller } = install
+    const { signal } = controller
     const { bodies, clock, entries, peers } = this.#options
     this.#staged = references
     let wanted = entries.missing(references)
     for (;;) {
       const others = peers().filter((id) => id !== offer.from.id)
-      wanted = await bodies.fetch(wanted, [offer.from.id, ...others], signal)
+      const left = await bodies.fetch(wanted, [offer.from.id, ...others], signal)
       if (signal.aborted || this.#isStale(offer)) return false
-      if (wanted.length === 0) return true
+      if (left.length === 0) return true
+      if (left.length === wanted.length && install.newestIndex > offer.mark.index) return false
+      wanted = left
       await new Promise<void>((resolve) => clock.setTimer(RETRY_MS, resolve))
     }
   }

@@ -236,6 +236,22 @@ describe('an install', () => {
     expect(taker.installer.staged).toBeUndefined()
   })
 
+  it('makes way for a newer checkpoint when nobody has a body that the older one refers to', async () => {
+    leader.entries.kept.delete(20)
+    taker.installer.offer(offerOf('leader', 100))
+    await rest()
+    expect(taker.journal).toEqual(['keep 3 7 8'])
+    // Its message is no more: somebody has deleted the queue.
+    await leader.hold(130, ['3 7 8'], [3, 7, 8])
+    taker.installer.offer(offerOf('leader', 130))
+    await clock.advance(FETCH_RESEND_MS)
+    await clock.advance(FETCH_RESEND_MS)
+    taker.installer.offer(offerOf('leader', 130))
+    await rest()
+    expect(taker.checkpoints.abandoned).toEqual([100])
+    expect(taker.journal.slice(1)).toEqual(['sync', 'commit installed 130', 'adopt 3 7 8', 'installed 130', 'compact'])
+  })
+
   it('is never told to the driver when the log came by itself meanwhile', async () => {
     leader.entries.kept.delete(8)
     taker.installer.offer(offerOf('leader', 100))
