@@ -62,6 +62,8 @@ export interface FaultTarget {
    * figures of that when the process is gone and the files are as the power left them; undefined when it did not run, or has no shim.
    */
   cutPower(node: string): Promise<Totals | undefined>
+  /** SIGKILL if it runs, then works on its files; whoever wants to start it meanwhile (another fault's end) waits for the end of that. */
+  whileDown<T>(node: string, work: () => Promise<T>): Promise<T>
   /** From now on the node may end by itself without being an anomaly, until it is started again. */
   expectEnd(node: string): void
   /** Starts it if it does not run; does not wait until it is ready. */

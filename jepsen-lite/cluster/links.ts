@@ -54,6 +54,11 @@ export class ClusterLinks implements Links {
     return this.#proxies.filter(({ listening }) => !listening).map(({ port }) => port)
   }
 
+  /** Takes all impairments away. */
+  heal(): void {
+    for (const way of this.#ways.values()) way.clear()
+  }
+
   close(): void {
     for (const proxy of this.#proxies) proxy.close()
   }

@@ -48,6 +48,13 @@ export class Way {
     }
   }
 
+  /** Takes all impairments away; who began them learns what they did all the same. */
+  clear(): void {
+    if (this.#active.size === 0) return
+    this.#active.clear()
+    this.#tell()
+  }
+
   get blackholed(): boolean {
     return this.#holds('blackhole')
   }

@@ -1,0 +1,312 @@
+/**
+ * A cluster of real node processes, with a proxy on every way between them and their clients: what faults are done to, and what tells
+ * afterwards what they did. It knows the nodes from outside alone: the CLI, HTTP and signals.
+ */
+import { performance } from 'node:perf_hooks'
+import type { FaultTarget, LaunchNeeds, ShimCommand, Totals } from '../nemesis.ts'
+import type { Random } from '../random.ts'
+import { Admin } from './admin.ts'
+import { type Agreement, agreement } from './agreement.ts'
+import { type CommandResult, runCommand } from './command.ts'
+import { requireRealDisk } from './disk-check.ts'
+import { addressesFrom, type Layout, layOut, type NodePlan, writeConfig } from './layout.ts'
+import { CLIENTS, ClusterLinks } from './links.ts'
+import { NodeProcess } from './node-process.ts'
+import { Observer, type Sample, type Word } from './observer.ts'
+import { Target } from './target.ts'
+import { Wounds } from './wounds.ts'
+
+export interface ClusterOptions {
+  readonly nodes: number
+  /** For everything that the run leaves behind; data is in `data/n1`, what a node said in `n1.log`. */
+  readonly folder: string
+  /** The CLI's JavaScript file. */
+  readonly bin: string
+  /** The first of the ports, the others follow it. Default: any free ones. */
+  readonly basePort?: number
+  readonly launch?: LaunchNeeds
+  /** Users' own settings, merged into the configuration of each node. */
+  readonly nodeOptions?: Readonly<Record<string, unknown>>
+  readonly random: Random
+}
+
+/** A node that ended though no fault asked it to. */
+export interface Crash {
+  readonly node: string
+  readonly ending: string
+  /** The end of what it said. */
+  readonly output: string
+}
+
+/** For the first start: everything is new. */
+const START_MS = 60_000
+
+/** Between two looks at something that is waited for, milliseconds. */
+const LOOK_AGAIN_MS = 50
+const ANSWER_MS = 1_000
+/** For an answer with the state's hash. */
+const HASH_MS = 10_000
+
+interface Member extends NodePlan {
+  readonly process: NodeProcess
+  readonly admin: Admin
+  readonly target: Target
+}
+
+export class Cluster implements FaultTarget {
+  readonly nodes: readonly string[]
+  readonly links: ClusterLinks
+  /** By way of the proxies. */
+  readonly clientUrls: readonly string[]
+  readonly folder: string
+  /** Ends a worker process of the run; resolves with how many processes of the history that were. Set by whoever has workers. */
+  onWorkerKill: (random: number) => Promise<number> = async () => 0
+  readonly #bin: string
+  readonly #token: string | undefined
+  readonly #members: ReadonlyMap<string, Member>
+  readonly #observer: Observer
+  readonly #wounds: Wounds
+  readonly #crashes: Crash[] = []
+  readonly #counts = { kills: 0, stops: 0, starts: 0, pauses: 0 }
+
+  /** Resolves when all nodes are ready. Rejects when they do not get that far; nothing of them is left then but the folder. */
+  static async start(options: ClusterOptions): Promise<Cluster> {
+    requireRealDisk(options.folder)
+    const layout = await layOut(options.folder, options.nodes, options.random, options.basePort)
+    const cluster = new Cluster(options, layout)
+    try {
+      await cluster.#begin()
+    } catch (error) {
+      cluster.close()
+      throw error
+    }
+    return cluster
+  }
+
+  private constructor(options: ClusterOptions, layout: Layout) {
+    const { bin, folder, nodeOptions = {}, random } = options
+    this.#bin = bin
+    this.#token = tokenOf(nodeOptions)
+    this.folder = folder
+    this.nodes = layout.nodes.map(({ id }) => id)
+    this.clientUrls = Object.values(addressesFrom(CLIENTS, layout))
+    this.#wounds = new Wounds(this.nodes.length)
+    const members = layout.nodes.map((plan): Member => {
+      writeConfig(plan, layout, nodeOptions)
+      const process = new NodeProcess({
+        ...plan,
+        bin,
+        nodeArgs: [],
+        env: {},
+        onCrash: (ending, output) => this.#crashes.push({ node: plan.id, ending, output }),
+        onExit: () => void this.#member(plan.id).target.check(),
+      })
+      return { ...plan, process, admin: new Admin(plan.url, this.#token), target: new Target(plan.port) }
+    })
+    this.#members = new Map(members.map((member) => [member.id, member]))
+    const targets = new Map(members.map(({ id, target }) => [id, target]))
+    this.links = new ClusterLinks(layout.links, targets, random.fork('links'))
+    const watched = members.map(({ id, admin, process }) => ({
+      id,
+      admin,
+      get running() {
+        return process.running
+      },
+      get paused() {
+        return process.paused
+      },
+    }))
+    this.#observer = new Observer(watched, (word) => this.#hear(word))
+  }
+
+  /** For `connect`. */
+  get connectOptions(): { readonly servers: readonly string[]; readonly token?: string } {
+    return { servers: this.clientUrls, ...(this.#token !== undefined && { token: this.#token }) }
+  }
+
+  get crashes(): readonly Crash[] {
+    return this.#crashes
+  }
+
+  /** What was counted since the start. */
+  evidence(): Totals {
+    const { bytesDropped, bytesDelayed, socketsReset } = this.links
+    return { ...this.#counts, elections: this.#observer.elections, bytesDropped, bytesDelayed, socketsReset }
+  }
+
+  /** Calls back some five times a second; returns how to end that. */
+  watch(callback: (sample: Sample) => void): () => void {
+    return this.#observer.watch(callback)
+  }
+
+  leader(): Promise<string | undefined> {
+    return this.#observer.leader()
+  }
+
+  isRunning(node: string): boolean {
+    return this.#member(node).process.running
+  }
+
+  async kill(node: string): Promise<boolean> {
+    const ran = await this.#member(node).process.kill()
+    if (ran) this.#counts.kills++
+    return ran
+  }
+
+  async cutPower(node: string): Promise<Totals | undefined> {
+    await this.kill(node)
+    return undefined
+  }
+
+  async whileDown<T>(node: string, work: () => Promise<T>): Promise<T> {
+    return this.#member(node).process.whileDown((ran) => {
+      if (ran) this.#counts.kills++
+      return work()
+    })
+  }
+
+  expectEnd(node: string): void {
+    this.#member(node).process.expectEnd()
+  }
+
+  async start(node: string): Promise<void> {
+    if (await this.#member(node).process.start()) this.#counts.starts++
+  }
+
+  async stop(node: string): Promise<void> {
+    if (await this.#member(node).process.stop()) this.#counts.stops++
+  }
+
+  pause(node: string): void {
+    const { process } = this.#member(node)
+    if (process.running) this.#counts.pauses++
+    process.pause()
+  }
+
+  resume(node: string): void {
+    this.#member(node).process.resume()
+  }
+
+  async ready(node: string, withinMs: number): Promise<boolean> {
+    const { admin } = this.#member(node)
+    return eventually(withinMs, () => admin.isReady(ANSWER_MS))
+  }
+
+  /** Asks the leader first, since whoever is asked else leads to it through the proxies. */
+  async cli(args: readonly string[]): Promise<CommandResult> {
+    const leader = await this.leader()
+    const awake = [...this.#members.values()].filter(({ process }) => process.running && !process.paused)
+    const servers = awake.sort((a, b) => Number(b.id === leader) - Number(a.id === leader)).map(({ url }) => url)
+    return runCommand(this.#bin, args, {
+      MESHMQ_SERVERS: servers.join(','),
+      ...(this.#token !== undefined && { MESHMQ_TOKEN: this.#token }),
+    })
+  }
+
+  dataDir(node: string): string {
+    return this.#member(node).dataDir
+  }
+
+  wound(node: string): boolean {
+    return this.#wounds.wound(node)
+  }
+
+  healed(node: string): void {
+    this.#wounds.mended(node, performance.now())
+  }
+
+  async shim(_node: string, _command: ShimCommand): Promise<Totals | false> {
+    return false
+  }
+
+  async clock(node: string, _offsetMs: number, _rate: number): Promise<void> {
+    throw new Error(`${node} has no clock of its own`)
+  }
+
+  killWorker(random: number): Promise<number> {
+    return this.onWorkerKill(random)
+  }
+
+  /** Everything as it should be: links clean, nodes awake, started and ready. Resolves with what is not so after `withinMs`. */
+  async heal(withinMs: number): Promise<string | undefined> {
+    this.links.heal()
+    for (const { process } of this.#members.values()) while (process.paused) process.resume()
+    await Promise.all(this.nodes.map((node) => this.start(node)))
+    const ready = await Promise.all(this.nodes.map((node) => this.ready(node, withinMs)))
+    const late = this.nodes.filter((_, i) => !ready[i])
+    return late.length === 0 ? undefined : `not ready within ${withinMs} ms: ${late.join(', ')}`
+  }
+
+  /** Whether all nodes come to hold the same state, while nobody changes it. */
+  agree(withinMs: number): Promise<Agreement> {
+    const ask = async () => {
+      const entries = [...this.#members.values()].map(
+        async ({ id, admin }) => [id, await admin.status(HASH_MS, { stateHash: true })] as const,
+      )
+      return new Map(await Promise.all(entries))
+    }
+    return agreement(ask, withinMs)
+  }
+
+  /** Ends all nodes, in good order where they can. */
+  async shutDown(): Promise<void> {
+    this.#observer.stop()
+    this.links.heal()
+    for (const { process } of this.#members.values()) while (process.paused) process.resume()
+    await Promise.all(this.nodes.map((node) => this.stop(node)))
+    this.close()
+  }
+
+  /** Ends all nodes at once. */
+  close(): void {
+    this.#observer.stop()
+    this.links.close()
+    for (const { process, target } of this.#members.values()) {
+      target.close()
+      process.abandon()
+    }
+  }
+
+  async #begin(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => this.start(node)))
+    const ready = await eventually(START_MS, async () => {
+      if (this.#crashes.length > 0) return true
+      const words = await Promise.all([...this.#members.values()].map(({ admin }) => admin.isReady(ANSWER_MS)))
+      return words.every(Boolean) && this.links.silentPorts.length === 0
+    })
+    const [crash] = this.#crashes
+    if (crash !== undefined) throw new Error(`${crash.node} ${crash.ending}\n${crash.output}`)
+    if (!ready) throw new Error(`the cluster is not ready within ${START_MS} ms\n${this.#tails()}`)
+    this.#observer.start()
+  }
+
+  #tails(): string {
+    return [...this.#members.values()].map(({ process }) => process.tail()).join('\n')
+  }
+
+  #hear({ id, askedAtMs, isReady, status }: Word): void {
+    const isWhole = isReady && status?.doubt === 0 && status.missingBodies === 0 && status.member === 'voter'
+    if (isWhole) this.#wounds.whole(id, askedAtMs)
+  }
+
+  #member(node: string): Member {
+    const member = this.#members.get(node)
+    if (member === undefined) throw new Error(`no node ${node}`)
+    return member
+  }
+}
+
+/** The first of the tokens that clients have to show, if there are any. */
+function tokenOf({ tokens }: Readonly<Record<string, unknown>>): string | undefined {
+  const [token] = Array.isArray(tokens) ? tokens : []
+  return typeof token === 'string' ? token : undefined
+}
+
+async function eventually(withinMs: number, look: () => Promise<boolean>): Promise<boolean> {
+  const deadlineMs = performance.now() + withinMs
+  for (;;) {
+    if (await look()) return true
+    if (performance.now() >= deadlineMs) return false
+    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
+  }
+}
