@@ -1,0 +1,169 @@
+/**
+ * What consumers were handed and what they did with it, as workloads/taker.ts tells it, and what is wrong with that in whatever workload:
+ * a delivery seen twice, a message that comes after a confirmed ack, one body stored as two messages.
+ */
+import type { Event, Json } from '../history.ts'
+import type { Anomaly } from '../workload.ts'
+import { type Done, eventsOf, fields } from './operations.ts'
+
+/** One attempt at one message of a queue. */
+export interface Delivery {
+  readonly queue: string
+  /** The consumer's name. */
+  readonly consumer: string
+  /** The message's id as the cluster gave it. */
+  readonly message: string
+  readonly attempt: number
+  /** What its publisher called it. */
+  readonly id: Json
+  readonly topic: string
+  readonly event: Event
+  /** Its consumer has begun to settle it. */
+  settle: { readonly as: string; readonly event: Event } | undefined
+  /** The cluster has confirmed that. */
+  settled: Event | undefined
+  /** Its consumer holds it no longer, though it had not settled it, or was told that the settle came too late. */
+  lost: Event | undefined
+}
+
+/** In the order in which they were recorded. */
+export function deliveriesOf(history: readonly Event[]): Delivery[] {
+  const deliveries: Delivery[] = []
+  const open = new Map<string, Delivery>()
+  for (const event of history) {
+    if (typeof event.process !== 'string') continue
+    const { queue, message, attempt, id, topic, as } = fields(event.value)
+    const key = `${event.process} ${message} ${attempt}`
+    const delivery = open.get(key)
+    if (event.f === 'deliver') {
+      const made: Delivery = {
+        queue: String(queue),
+        consumer: event.process,
+        message: String(message),
+        attempt: Number(attempt),
+        id: id ?? null,
+        topic: String(topic),
+        event,
+        settle: undefined,
+        settled: undefined,
+        lost: undefined,
+      }
+      deliveries.push(made)
+      open.set(key, made)
+    } else if (delivery === undefined) continue
+    else if (event.f === 'settle') delivery.settle = { as: String(as), event }
+    else if (event.f === 'settled') delivery.settled = event
+    else if (event.f === 'lost') delivery.lost ??= event
+  }
+  return deliveries
+}
+
+export function groupBy<K, T>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>()
+  for (const item of items) {
+    const key = keyOf(item)
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [item])
+    else group.push(item)
+  }
+  return groups
+}
+
+const indexes = (deliveries: readonly Delivery[]) => deliveries.map(({ event }) => event.index)
+
+/** `repeated`: an attempt at a message of a queue is made once. Attempts count from 1. */
+export function repeatedAttempts(deliveries: readonly Delivery[]): Anomaly[] {
+  const anomalies: Anomaly[] = []
+  for (const group of groupBy(deliveries, ({ queue, message, attempt }) => `${queue} ${message} ${attempt}`).values()) {
+    const [{ queue, message, attempt }] = group as [Delivery]
+    if (!Number.isInteger(attempt) || attempt < 1) {
+      anomalies.push({
+        type: 'attempts',
+        message: `attempt ${attempt} at ${message} of ${queue}`,
+        events: indexes(group),
+      })
+    }
+    if (group.length < 2) continue
+    const what = `attempt ${attempt} at ${message} of ${queue} was made ${group.length} times`
+    anomalies.push({ type: 'repeated', message: what, events: indexes(group) })
+  }
+  return anomalies
+}
+
+/**
+ * `resurrected`: a later attempt than one whose ack or reject the cluster has confirmed. Wherever it stands in the history: attempts rise, so
+ * it was made after the one that ended the message.
+ */
+export function resurrections(deliveries: readonly Delivery[]): Anomaly[] {
+  const anomalies: Anomaly[] = []
+  for (const group of groupBy(deliveries, ({ queue, message }) => `${queue} ${message}`).values()) {
+    const ended = group.filter(isEnded).sort((a, b) => a.attempt - b.attempt)[0]
+    if (ended === undefined) continue
+    for (const late of group) {
+      if (late.attempt <= ended.attempt) continue
+      const { queue, message, attempt, settle } = ended
+      const what = `${message} of ${queue} came as attempt ${late.attempt} after attempt ${attempt} had a confirmed ${settle!.as}`
+      const events = [ended.event.index, settle!.event.index, ended.settled!.index, late.event.index]
+      anomalies.push({ type: 'resurrected', message: what, events: events.sort((a, b) => a - b) })
+    }
+  }
+  return anomalies
+}
+
+/** Its message can never come again. */
+export function isEnded({ settle, settled }: Delivery): boolean {
+  return settled !== undefined && settle !== undefined && settle.as !== 'nack'
+}
+
+/** `duplicated`: what was published once is in a queue as two messages. */
+export function duplicates(deliveries: readonly Delivery[]): Anomaly[] {
+  const anomalies: Anomaly[] = []
+  for (const group of groupBy(deliveries, ({ queue, id }) => `${queue} ${JSON.stringify(id)}`).values()) {
+    const [{ queue, id }] = group as [Delivery]
+    const messages = new Set(group.map(({ message }) => message))
+    if (messages.size < 2) continue
+    const what = `${JSON.stringify(id)} is in ${queue} ${messages.size} times: ${[...messages].join(', ')}`
+    anomalies.push({ type: 'duplicated', message: what, events: indexes(group) })
+  }
+  return anomalies
+}
+
+/** `unexpected`: a message that was never published, or whose publish was refused. `publishes` by the id that they gave. */
+export function unexpectedDeliveries(
+  deliveries: readonly Delivery[],
+  publishes: ReadonlyMap<unknown, Done>,
+): Anomaly[] {
+  const anomalies: Anomaly[] = []
+  for (const { id, queue, event } of deliveries) {
+    const publish = publishes.get(id)
+    if (publish !== undefined && publish.type !== 'fail') continue
+    const why = publish === undefined ? 'was never published' : 'was refused'
+    const events = [...(publish === undefined ? [] : eventsOf(publish)), event.index]
+    anomalies.push({ type: 'unexpected', message: `${JSON.stringify(id)} in ${queue} ${why}`, events })
+  }
+  return anomalies
+}
+
+/** Where a publish stands: it surely came before another one if it ended before that was invoked, or stands before it in one operation. */
+export interface Placed {
+  readonly from: number
+  readonly to: number
+  readonly place: number
+}
+
+/** `reordered`: of two deliveries to one consumer, the later is of a message that surely stands before the other's. `rows` in the order of delivery. */
+export function reorderings(rows: readonly { readonly delivery: Delivery; readonly placed: Placed }[]): Anomaly[] {
+  const anomalies: Anomaly[] = []
+  let latest = rows[0]
+  for (const row of rows) {
+    const { delivery, placed } = row
+    const isSame = placed.from === latest!.placed.from
+    if (placed.to < latest!.placed.from || (isSame && placed.place < latest!.placed.place)) {
+      const { queue, consumer, message } = delivery
+      const what = `${consumer} got ${message} of ${queue} after ${latest!.delivery.message}, which was published later`
+      const events = [placed.from, latest!.placed.from, latest!.delivery.event.index, delivery.event.index]
+      anomalies.push({ type: 'reordered', message: what, events })
+    } else if (placed.from >= latest!.placed.from) latest = row
+  }
+  return anomalies
+}

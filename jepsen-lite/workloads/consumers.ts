@@ -1,0 +1,187 @@
+/**
+ * Consumers: what the cluster promises to those who take messages. A message says in its body what is to become of it at each attempt: it
+ * is acked, given back, rejected, or kept until its consumer goes. Some queues are shared by consumers of different prefetch; each process
+ * has one for itself, where every redelivery must come in its old place. Queues that are exclusive to a session are fought over.
+ * Checked by check/consumers.ts.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Client, connect, MeshError, type Message } from '../../client/index.ts'
+import { checkConsumers } from '../check/consumers.ts'
+import { fields } from '../check/operations.ts'
+import type { Completion, Json, Operation } from '../history.ts'
+import type { Random } from '../random.ts'
+import { completionOf } from '../workers/completion.ts'
+import type { ClientContext, Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts'
+import { DRAIN, Drainer } from './draining.ts'
+import { type Fate, Taker } from './taker.ts'
+
+const SHARED = ['consumers.shared.0', 'consumers.shared.1', 'consumers.shared.2']
+const SOLO = 'solo'
+const EXCLUSIVE = ['consumers.exclusive.0', 'consumers.exclusive.1']
+/** Of the consumers of the shared queues, by slot. */
+const PREFETCHES = [1, 2, 5, 20]
+/** Short enough for sessions to expire in a run. */
+const SESSION_LEASE_MS = 5_000
+/** Between giving a message back with a delay and its return. */
+const DELAY_MS = 150
+
+export const consumers: Workload = {
+  name: 'consumers',
+  about: 'prefetch, attempts, redelivery in place, every message until it is acked; exclusive queues',
+  concurrency: 6,
+  rate: 150,
+  floors: { publish: 200, own: 5 },
+  nodeOptions: { sessionLeaseMs: SESSION_LEASE_MS },
+
+  async setup({ client }) {
+    for (const name of SHARED) {
+      await client.queue(name).declare()
+      await client.queue(name).bind(name)
+    }
+  },
+
+  plan,
+
+  async open(context) {
+    const client = await connect({ ...context.connectOptions })
+    try {
+      const solo = client.queue(soloOf(context.process))
+      await solo.declare()
+      await solo.bind(solo.name)
+      return new ConsumersClient(client, context)
+    } catch (error) {
+      await client.close()
+      throw error
+    }
+  },
+
+  check: (history, { concurrency }) => checkConsumers(history, { concurrency, soloOf }),
+}
+
+function soloOf(process: number): string {
+  return `consumers.solo.${process}`
+}
+
+function plan({ random, concurrency }: PlanContext): Plan {
+  const slots = Array.from({ length: concurrency }, (_, slot) => ({ dice: random.fork(`slot ${slot}`), published: 0 }))
+  return {
+    next(slot): Operation {
+      const state = slots[slot]!
+      const { dice } = state
+      if (dice.chance(0.04)) return { f: 'renew', value: { which: dice.pick(['solo', 'shared']) } }
+      if (dice.chance(0.08)) return { f: 'own', value: { queue: dice.pick(EXCLUSIVE), holdMs: dice.between(5, 60) } }
+      const to = dice.chance(0.4) ? SOLO : dice.pick(SHARED)
+      return { f: 'publish', value: { id: slot + concurrency * state.published++, to, fates: fates(dice, to) } }
+    },
+    drain: () => [DRAIN],
+  }
+}
+
+/** What becomes of it at its first attempts; afterwards it is acked. A delay would give up the message's place for that time. */
+function fates(dice: Random, to: string): string[] {
+  const all: string[] = []
+  while (dice.chance(0.35))
+    all.push(dice.pick(to === SOLO ? ['nack', 'nack', 'keep'] : ['nack', 'delay', 'reject', 'keep']))
+  return all
+}
+
+class ConsumersClient implements WorkloadClient {
+  readonly #client: Client
+  readonly #context: ClientContext
+  readonly #takers: Readonly<Record<'solo' | 'shared', Taker>>
+  readonly #drainer: Drainer
+  readonly #solo: string
+  #isDraining = false
+  #sessionsLost = 0
+
+  constructor(client: Client, context: ClientContext) {
+    const { emit, process, slot } = context
+    this.#client = client
+    this.#context = context
+    this.#solo = soloOf(process)
+    const shared = SHARED[slot % SHARED.length]!
+    const taker = (name: string, queue: string, prefetch: number) =>
+      new Taker({
+        client,
+        emit,
+        name: `${process} ${name}`,
+        queue,
+        pattern: queue,
+        prefetch,
+        decide: (message) => this.#fate(message),
+      })
+    this.#takers = {
+      solo: taker(SOLO, this.#solo, 1),
+      shared: taker('shared', shared, PREFETCHES[slot % PREFETCHES.length]!),
+    }
+    const isTaken = (queue: string) => queue === this.#solo || queue === shared
+    this.#drainer = new Drainer({ client, emit, context, prefix: 'consumers.', isTaken })
+    this.#countLosses()
+  }
+
+  async invoke({ f, value }: Operation): Promise<Completion> {
+    const { id, to, fates, which, queue, holdMs } = fields(value)
+    try {
+      if (f === 'drain') return await this.#drain()
+      if (f === 'own') return await this.#own(String(queue), Number(holdMs))
+      if (f === 'renew') await this.#takers[which as 'solo' | 'shared'].renew()
+      else await this.#client.publish(to === SOLO ? this.#solo : String(to), { id, fates })
+      return { type: 'ok' }
+    } catch (error) {
+      return completionOf(error)
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#client.close()
+  }
+
+  #fate(message: Message): Fate {
+    const { fates } = fields(message.body as Json)
+    const fate = this.#isDraining ? undefined : (fates as readonly string[])[message.attempt - 1]
+    switch (fate) {
+      case 'nack':
+      case 'reject':
+      case 'keep':
+        return { as: fate }
+      case 'delay':
+        return { as: 'nack', delayMs: DELAY_MS }
+      default:
+        return { as: 'ack', holdMs: message.attempt }
+    }
+  }
+
+  async #drain(): Promise<Completion> {
+    if (!this.#isDraining) {
+      this.#isDraining = true
+      for (const taker of Object.values(this.#takers)) await taker.renew()
+    }
+    return this.#drainer.drain()
+  }
+
+  /** Takes an exclusive queue, holds it, proves that it has been held, and lets it go. Fails when it is another session's. */
+  async #own(name: string, holdMs: number): Promise<Completion> {
+    const { emit, process } = this.#context
+    const owner = `${process} owner`
+    const queue = this.#client.queue(name)
+    const lost = this.#sessionsLost
+    await queue.declare({ exclusive: true })
+    await emit(owner, 'owned', { queue: name })
+    await sleep(holdMs)
+    await emit(owner, 'proving', { queue: name })
+    try {
+      await queue.bind(name)
+    } catch (error) {
+      const isGone = error instanceof MeshError && (error.code === 'NotFound' || error.code === 'Precondition')
+      if (isGone && lost === this.#sessionsLost) await emit(owner, 'vanished', { queue: name, error: error.code })
+      throw error
+    }
+    await emit(owner, 'proved', { queue: name })
+    await queue.delete()
+    return { type: 'ok' }
+  }
+
+  async #countLosses(): Promise<void> {
+    for await (const { type } of this.#client.status()) if (type === 'sessionLost') this.#sessionsLost++
+  }
+}
