@@ -53,12 +53,15 @@ async function runRow(options: BenchOptions, run: RowRun, stopped: AbortSignal):
     const { connect } = await loadSdk()
     const client = await connect({ servers: [...cluster.urls] })
     const bench = new Bench(options, cluster, client)
+    let interrupt = () => {}
     const interrupted = new Promise<never>((_, reject) => {
-      stopped.addEventListener('abort', () => reject(new Error('stopped')))
+      interrupt = () => reject(new Error('stopped'))
     })
+    stopped.addEventListener('abort', interrupt)
     try {
       return await Promise.race([run(bench), interrupted])
     } finally {
+      stopped.removeEventListener('abort', interrupt)
       bench.killRoles()
       await client.close()
     }
