@@ -2,7 +2,7 @@
  * Bugs to plant: each breaks one rule of Raft or of the log by a line or two, as a careless change would. Where an assertion in
  * the sources would notice the break by itself, it is taken out too, so that the simulator has to.
  *
- * Never: applied to anything but a copy (selftest.ts).
+ * Never: applied to the sources themselves (bundle.ts).
  */
 
 export interface Edit {

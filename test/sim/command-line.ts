@@ -4,18 +4,20 @@
  *     --seeds N      how many seeds (100)       --seed S      the first, or the only one
  *     --workers W    processes (one per core)   --floors      fail when too little happened
  *     --selftest     hunt the planted breaks    --only TEXT   those whose names hold it
- *     --trace        with one seed: print every step
+ *     --renew        remember who found them    --trace       with one seed: print every step
  *
  * Exit code 0: all passed; 1: a seed failed, a floor was missed or a break went unnoticed; 2: wrong usage.
  */
+import { readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import type { PlantedBreak } from './breaks.ts'
+import { bundle } from './bundle.ts'
 import { runPool } from './pool.ts'
 import { type Countable, describeFailure, Report } from './report.ts'
-import { hunt, type Prey, type Verdict } from './selftest.ts'
+import { hunt, type Verdict } from './selftest.ts'
 
 const failuresShownMax = 3
 
@@ -25,8 +27,11 @@ export interface Simulator<R extends Countable & { readonly traceHash: string }>
   readonly script: string
   readonly runSeed: (seed: number, options?: { readonly print?: (line: string) => void }) => Promise<R>
   readonly floors: Partial<Record<keyof R['counts'], number>>
-  readonly prey: Prey
+  /** Serves its seeds, in a process of its own. */
+  readonly worker: string
   readonly breaks: readonly PlantedBreak[]
+  /** File that names, for each break, the seed that found it last. */
+  readonly witnesses: string
   /** Seeds that may pass before a break counts as unnoticed. */
   readonly selftestSeeds: number
 }
@@ -68,11 +73,12 @@ class CommandLine<R extends Countable & { readonly traceHash: string }> {
         floors: { type: 'boolean', default: false },
         selftest: { type: 'boolean', default: false },
         only: { type: 'string' },
+        renew: { type: 'boolean', default: false },
         trace: { type: 'boolean', default: false },
       },
     })
     const workers = count('workers', values.workers) ?? os.availableParallelism()
-    if (values.selftest) return this.#selftest(workers, values.only)
+    if (values.selftest) return this.#selftest(workers, values)
     const firstSeed = count('seed', values.seed)
     const seeds = count('seeds', values.seeds) ?? (firstSeed === undefined ? 100 : 1)
     const settings = { firstSeed: firstSeed ?? 1, seeds, workers, floors: values.floors, trace: values.trace }
@@ -93,21 +99,20 @@ class CommandLine<R extends Countable & { readonly traceHash: string }> {
 
   async #simulateMany({ firstSeed, seeds, workers, floors }: Settings): Promise<number> {
     const began = performance.now()
-    const { floors: least, prey, script } = this.#simulator
+    const { floors: least, script, worker } = this.#simulator
     const report = new Report<R>(least)
-    await runPool<R>({
-      firstSeed,
-      seeds,
-      workers,
-      root: path.resolve(import.meta.dirname, '../..'),
-      worker: prey.worker,
-      onResult: (result) => {
-        report.add(result)
-        if (result.failure !== undefined && report.failures.length <= failuresShownMax)
-          console.log(describeFailure(result, script))
-        return true
-      },
-    })
+    const onResult = (result: R) => {
+      report.add(result)
+      if (result.failure !== undefined && report.failures.length <= failuresShownMax)
+        console.log(describeFailure(result, script))
+      return true
+    }
+    const { file, remove } = await bundle(worker)
+    try {
+      await runPool<R>({ seeds: rising(firstSeed, seeds), workers, file, onResult })
+    } finally {
+      remove()
+    }
     console.log(report.lines((performance.now() - began) / 1000).join('\n'))
     const missed = floors ? report.missedFloors() : []
     for (const line of missed) console.log(`too little happened: ${line}`)
@@ -116,23 +121,39 @@ class CommandLine<R extends Countable & { readonly traceHash: string }> {
     return failures.length === 0 && missed.length === 0 ? 0 : 1
   }
 
-  /** Hunts all planted breaks, `workers` at a time. */
-  async #selftest(workers: number, only: string | undefined): Promise<number> {
-    const { breaks, prey, selftestSeeds } = this.#simulator
-    const waiting = breaks.filter(({ name }) => only === undefined || name.includes(only))
-    let unnoticed = 0
+  /** Hunts all planted breaks, `workers` at a time; those that nobody is known to have found, and so may take long, first. */
+  async #selftest(workers: number, { only, renew }: { readonly only?: string | undefined; readonly renew: boolean }) {
+    const { breaks, selftestSeeds: seeds, witnesses, worker } = this.#simulator
+    const witnessesFile = path.resolve(import.meta.dirname, '../..', witnesses)
+    const known = JSON.parse(readFileSync(witnessesFile, 'utf8')) as Record<string, number>
+    const wanted = breaks.filter(({ name }) => only === undefined || name.includes(only))
+    const waiting = wanted.toSorted((a, b) => Number(a.name in known) - Number(b.name in known))
+    const verdicts: Verdict[] = []
     const huntNext = async (): Promise<void> => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-        const verdict = await hunt(next, selftestSeeds, prey)
-        if (verdict.found === undefined) unnoticed++
-        console.log(describeVerdict(verdict, selftestSeeds))
+        const witness = known[next.name]
+        const verdict = await hunt(next, { seeds, worker, witness })
+        verdicts.push(verdict)
+        console.log(describeVerdict(verdict, seeds, witness))
       }
     }
-    const total = waiting.length
     await Promise.all(Array.from({ length: workers }, huntNext))
-    console.log(`${total - unnoticed} of ${total} planted breaks found`)
-    return unnoticed === 0 ? 0 : 1
+    if (renew) writeFileSync(witnessesFile, `${JSON.stringify(renewed(breaks, known, verdicts), null, 2)}\n`)
+    const found = verdicts.filter((verdict) => verdict.found !== undefined).length
+    console.log(`${found} of ${wanted.length} planted breaks found`)
+    return found === wanted.length ? 0 : 1
   }
+}
+
+/** Who found which break, now or before. */
+function renewed(breaks: readonly PlantedBreak[], known: Record<string, number>, verdicts: readonly Verdict[]) {
+  const seeds = new Map(Object.entries(known))
+  for (const { planted, found } of verdicts) if (found !== undefined) seeds.set(planted.name, found.seed)
+  return Object.fromEntries(breaks.flatMap(({ name }) => (seeds.has(name) ? [[name, seeds.get(name)]] : [])))
+}
+
+function* rising(first: number, count: number): IterableIterator<number> {
+  for (let seed = first; seed < first + count; seed++) yield seed
 }
 
 function count(name: string, text: string | undefined): number | undefined {
@@ -143,8 +164,10 @@ function count(name: string, text: string | undefined): number | undefined {
   return value
 }
 
-function describeVerdict({ planted, found, seconds }: Verdict, seeds: number): string {
+function describeVerdict({ planted, found, seconds }: Verdict, seeds: number, witness: number | undefined): string {
   const time = `${seconds.toFixed(1).padStart(5)} s`
   if (found === undefined) return `NOT FOUND    ${time}  ${planted.name}: ${seeds} seeds passed`
-  return `found ${String(found.seed).padStart(5)}  ${time}  ${planted.name}: ${found.failure.invariant}`
+  const late =
+    witness === undefined || witness === found.seed ? '' : `; its witness ${witness} shows it no more (--renew)`
+  return `found ${String(found.seed).padStart(5)}  ${time}  ${planted.name}: ${found.failure.invariant}${late}`
 }

@@ -3,13 +3,14 @@ import { breaks } from './breaks.ts'
 import { runCommandLine } from './command-line.ts'
 import { floorsPerThousand } from './report.ts'
 import { runSeed } from './run.ts'
-import { coreSimulator } from './selftest.ts'
+import { coreWorker } from './selftest.ts'
 
 runCommandLine({
   script: 'sim',
   runSeed,
   floors: floorsPerThousand,
-  prey: coreSimulator,
+  worker: coreWorker,
   breaks,
+  witnesses: 'test/sim/witnesses.json',
   selftestSeeds: 1000,
 })

@@ -4,17 +4,13 @@
  * Never: trusts a worker that goes silent. One that dies or hangs is a failure of the seeds it had.
  */
 import { type ChildProcess, fork } from 'node:child_process'
-import path from 'node:path'
 import type { Answer, Assignment } from './serve.ts'
 
 export interface PoolOptions<R> {
-  readonly firstSeed: number
-  readonly seeds: number
+  readonly seeds: Iterator<number>
   readonly workers: number
-  /** Root of the sources to run; another tree than this one holds planted breaks. */
-  readonly root: string
-  /** The file in it that serves seeds. */
-  readonly worker: string
+  /** A bundle that serves seeds (bundle.ts). */
+  readonly file: string
   /** Called for each result, in no order; false ends the whole. */
   readonly onResult: (result: R) => boolean
 }
@@ -26,26 +22,28 @@ const silenceMsMax = 60_000
 
 /** Resolves when all seeds have run, or when `onResult` has had enough. Rejects when a worker dies or hangs. */
 export function runPool<R>(options: PoolOptions<R>): Promise<void> {
-  const { firstSeed, seeds, workers } = options
-  let next = firstSeed
-  const end = firstSeed + seeds
-  const take = (): Assignment | undefined => {
-    if (next >= end) return undefined
-    const assignment = { firstSeed: next, seeds: Math.min(seedsAtOnce, end - next) }
-    next += assignment.seeds
+  const { seeds, workers } = options
+  let isOver = false
+  const take = (): Assignment => {
+    const assignment: number[] = []
+    while (!isOver && assignment.length < seedsAtOnce) {
+      const { value, done } = seeds.next()
+      if (done === true) isOver = true
+      else assignment.push(value)
+    }
     return assignment
   }
   const stop = () => {
-    next = end
+    isOver = true
   }
   return Promise.all(Array.from({ length: workers }, () => runWorker(options, take, stop))).then(() => {})
 }
 
-function runWorker<R>(options: PoolOptions<R>, take: () => Assignment | undefined, stop: () => void): Promise<void> {
-  const { root, worker, onResult } = options
-  const child = fork(path.join(root, worker), { cwd: root, execArgv: ['--import', 'tsx'] })
+function runWorker<R>(options: PoolOptions<R>, take: () => Assignment, stop: () => void): Promise<void> {
+  const { file, onResult } = options
+  const child = fork(file, { execArgv: ['--enable-source-maps'] })
   return new Promise<void>((resolve, reject) => {
-    let assignment: Assignment | undefined
+    let assignment: Assignment = []
     let alarm: NodeJS.Timeout | undefined
     const end = (action: () => void) => {
       clearTimeout(alarm)
@@ -54,10 +52,7 @@ function runWorker<R>(options: PoolOptions<R>, take: () => Assignment | undefine
     }
     const fail = (what: string) => {
       stop()
-      const from = assignment?.firstSeed ?? 0
-      end(() =>
-        reject(new Error(`a worker ${what} while running seeds ${from} to ${from + (assignment?.seeds ?? 0) - 1}`)),
-      )
+      end(() => reject(new Error(`a worker ${what} while running one of the seeds ${assignment.join(' ')}`)))
     }
     const watch = () => {
       clearTimeout(alarm)
@@ -65,7 +60,7 @@ function runWorker<R>(options: PoolOptions<R>, take: () => Assignment | undefine
     }
     const assign = () => {
       assignment = take()
-      if (assignment === undefined) end(resolve)
+      if (assignment.length === 0) end(resolve)
       else child.send(assignment)
     }
     child.on('message', (answer: Answer<R>) => {

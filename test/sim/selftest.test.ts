@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { breaks as systemBreaks } from '../system/breaks.ts'
 import { breaks } from './breaks.ts'
-import { hunt } from './selftest.ts'
+import { coreWorker, hunt } from './selftest.ts'
 
 /**
  * One of each kind, those that a few seeds find. All of them are hunted by `npm run sim -- --selftest`, which CI runs as a stage of
@@ -19,13 +19,13 @@ describe('a planted break', () => {
   it.each(quick)('is found by a few seeds: %s', { timeout: 120_000 }, async (name) => {
     const planted = breaks.filter((each) => each.name === name)
     expect(planted).toHaveLength(1)
-    const { found } = await hunt(planted[0]!, 40)
+    const { found } = await hunt(planted[0]!, { seeds: 40, worker: coreWorker })
     expect(found).toBeDefined()
   })
 
   it('that is none goes unnoticed', { timeout: 120_000 }, async () => {
     const harmless = { name: 'none', rule: 'none', edits: [] }
-    expect((await hunt(harmless, 10)).found).toBeUndefined()
+    expect((await hunt(harmless, { seeds: 10, worker: coreWorker })).found).toBeUndefined()
   })
 
   it.each([...breaks, ...systemBreaks])('can still be planted: $name', ({ edits }) => {
@@ -35,6 +35,8 @@ describe('a planted break', () => {
   it('whose text is no longer in the sources is an error, not a pass', async () => {
     const outdated = { file: 'raft/quorum.ts', find: 'a line that nobody wrote', replace: '' }
     const planted = { name: 'outdated', rule: 'none', edits: [outdated] }
-    await expect(hunt(planted, 1)).rejects.toThrow(/stands 0 times/)
+    const hunting = hunt(planted, { seeds: 1, worker: coreWorker })
+    await expect(hunting).rejects.toThrow(/'outdated' cannot be planted/)
+    await expect(hunting).rejects.toHaveProperty('cause.message', expect.stringMatching(/stands 0 times/))
   })
 })

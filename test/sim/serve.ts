@@ -5,10 +5,8 @@
  */
 import process from 'node:process'
 
-export interface Assignment {
-  readonly firstSeed: number
-  readonly seeds: number
-}
+/** Seeds to run, in this order. */
+export type Assignment = readonly number[]
 
 export type Answer<R> = { readonly result: R } | { readonly done: true }
 
@@ -17,8 +15,8 @@ export function serve<R>(runSeed: (seed: number) => Promise<R>): void {
   const tell = (answer: Answer<R>): void => {
     process.send?.(answer)
   }
-  const work = async ({ firstSeed, seeds }: Assignment): Promise<void> => {
-    for (let seed = firstSeed; seed < firstSeed + seeds; seed++) tell({ result: await runSeed(seed) })
+  const work = async (seeds: Assignment): Promise<void> => {
+    for (const seed of seeds) tell({ result: await runSeed(seed) })
     tell({ done: true })
   }
   process.on('message', (assignment: Assignment) => {

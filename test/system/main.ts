@@ -1,6 +1,6 @@
 /** `npm run system`: the whole-system simulator (test/sim/command-line.ts tells the arguments). */
 import { runCommandLine } from '../sim/command-line.ts'
-import { breaks, systemSimulator } from './breaks.ts'
+import { breaks, systemWorker } from './breaks.ts'
 import { floorsPerThousand } from './floors.ts'
 import { runSeed } from './run.ts'
 
@@ -8,7 +8,8 @@ runCommandLine({
   script: 'system',
   runSeed,
   floors: floorsPerThousand,
-  prey: systemSimulator,
+  worker: systemWorker,
   breaks,
+  witnesses: 'test/system/witnesses.json',
   selftestSeeds: 2000,
 })
