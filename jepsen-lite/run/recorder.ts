@@ -14,6 +14,8 @@ export class Recorder {
   readonly #open = new Map<number, Operation>()
   readonly #retired = new Set<number>()
   #lastTime = 0
+  #completed = 0
+  #succeeded = 0
 
   /** `now`: nanoseconds since the run began, monotonic. */
   constructor(now: () => number) {
@@ -22,6 +24,15 @@ export class Recorder {
 
   get events(): readonly Event[] {
     return this.#events
+  }
+
+  /** Operations that are complete, however they ended. */
+  get completed(): number {
+    return this.#completed
+  }
+
+  get succeeded(): number {
+    return this.#succeeded
   }
 
   /** Before the operation is sent. */
@@ -39,6 +50,8 @@ export class Recorder {
     if (operation === undefined) throw new Error(`process ${process} completes what it did not invoke`)
     this.#open.delete(process)
     if (type === 'info') this.#retired.add(process)
+    this.#completed++
+    if (type === 'ok') this.#succeeded++
     this.#add(process, type, operation.f, value === undefined ? operation.value : value, error)
     return type === 'info'
   }

@@ -10,6 +10,7 @@
  */
 import { Command, CommanderError } from 'commander'
 import { packageVersion } from '../version.ts'
+import { addChaosCommand } from './chaos.ts'
 import { addClusterCommands } from './cluster.ts'
 import { addDevCommand } from './dev.ts'
 import { codeOf, explain } from './failure.ts'
@@ -51,6 +52,7 @@ function createProgram(): Command {
   addQueueCommands(program)
   addClusterCommands(program)
   addRepairCommand(program)
+  addChaosCommand(program)
   return program
 }
 

@@ -1,0 +1,10 @@
+/** Every workload there is. Workers load this file too, and find theirs by its name. */
+import type { Workload } from '../workload.ts'
+import { fanout } from './fanout.ts'
+import { queue } from './queue.ts'
+
+export const workloads: readonly Workload[] = [queue, fanout]
+
+export function findWorkload(name: string): Workload | undefined {
+  return workloads.find((workload) => workload.name === name)
+}
