@@ -3,9 +3,9 @@
  *
  * Needed are the log from its first entry on, and the kept entries. A segment is rewritten by writing what is needed of it as kept
  * entries at the end of the log, through the ordinary path of appends; so a crash at any point leaves one copy or two, never
- * none. It is done in small pieces with pauses that are a multiple of what each has taken, so that appends find the disk free
- * most of the time. That takes long, and sets nothing free that became needless meanwhile: so the sparsest segments are the first, and
- * it ends when another plan waits, which goes on with what is left.
+ * none. It is done in small pieces, so that no append waits long behind one, and at a pace of its own (compaction-pace.ts). That sets
+ * nothing free that became needless meanwhile: so the sparsest segments are the first, and it ends soon when another plan waits,
+ * which goes on with what is left.
  *
  * The order in which a segment goes: nothing points to it, reads that still might have ended, the manifest says so, then the file. What
  * a crash leaves of files that the manifest lists, the next start removes.
@@ -13,19 +13,16 @@
  * Never: decides what is live.
  */
 import type { GroupId, LogIndex } from '../../raft/index.ts'
+import { CompactionPace, type PacedLog } from './compaction-pace.ts'
 import type { GroupLog } from './group-log.ts'
-import type { HeldEntries, LiveEntries, SegmentUse } from './held-entries.ts'
+import type { LiveEntries, SegmentUse } from './held-entries.ts'
 import { PlacementBuilder } from './log-index.ts'
 import type { LogReader } from './log-reader.ts'
+import { RECORD_HEADER_BYTES } from './record.ts'
 import type { SegmentCatalog } from './segment-catalog.ts'
 
-/** Read and written at a time. */
-const PIECE_BYTES = 256 * 1024
-/** A pause takes as many times as long as the piece before it. */
-const PAUSE_SHARE = 4
-const PAUSE_MS_MAX = 500
 /** A segment is rewritten when less than this share of its bytes is needed. */
-const SPARSE_SHARE = 0.5
+const SPARSE_SHARE = 0.4
 /** Segments whose kept entries are looked for in one pass over all: their indexes are in memory then. */
 const VICTIMS_MAX = 64
 /** Of that pass in one turn: about a millisecond. */
@@ -52,12 +49,12 @@ export interface CompactionResult {
   readonly rewritten: number
   /** Of the files that are gone. */
   readonly bytesFreed: number
-  /** That had to be written again. */
+  /** Of records that had to be written again. */
   readonly bytesCopied: number
 }
 
 /** What a compaction needs of the log. */
-export interface CompactedLog {
+export interface CompactedLog extends PacedLog {
   readonly reader: LogReader
   readonly catalog: SegmentCatalog
   readonly logs: Iterable<GroupLog>
@@ -65,8 +62,6 @@ export interface CompactedLog {
   readonly syncedSegment: number
   readonly isEnding: boolean
   now(): number
-  /** Resolves after so many milliseconds, or when the log is being closed. */
-  pause(ms: number): Promise<void>
   /** Removes files, whose absence is noted durably before. */
   removeFiles(sequences: readonly number[]): Promise<void>
 }
@@ -79,6 +74,7 @@ interface Found {
 
 export class Compaction {
   readonly #log: CompactedLog
+  readonly #pace: CompactionPace
   #removed = 0
   #rewritten = 0
   #bytesFreed = 0
@@ -86,6 +82,7 @@ export class Compaction {
 
   constructor(log: CompactedLog) {
     this.#log = log
+    this.#pace = new CompactionPace(log)
   }
 
   async run(target: GroupLog, plan: CompactionPlan): Promise<CompactionResult> {
@@ -94,18 +91,13 @@ export class Compaction {
     const end = this.#log.syncedSegment
     await target.compact(firstIndex, checkpointIndex, [live, ...pinned], end)
     await this.#removeUnused(end)
-    const isOver = () => this.#log.isEnding || plan.isSuperseded?.() === true
+    const isOver = () => this.#log.isEnding || (plan.isSuperseded?.() === true && this.#pace.mayEnd())
     const tried = new Set<number>()
     while (!isOver()) {
       const victims = (await this.#sparse(end)).filter((sequence) => !tried.has(sequence)).slice(0, VICTIMS_MAX)
       if (victims.length === 0) break
-      const found = await this.#find(victims)
-      for (const sequence of victims) {
-        if (isOver()) break
-        tried.add(sequence)
-        if (await this.#rewrite(sequence, found, isOver)) this.#rewritten++
-        await this.#removeUnused(end)
-      }
+      for (const sequence of victims) tried.add(sequence)
+      await this.#rewrite(victims, await this.#find(victims), end, isOver)
     }
     return {
       removed: this.#removed,
@@ -162,7 +154,7 @@ export class Compaction {
       const segments = new Map(victims.map((sequence): [number, LogIndex[]] => [sequence, []]))
       let from: LogIndex | undefined = log.held.findKept(segments, 0, ROWS_PER_TURN)
       while (from !== undefined) {
-        await this.#log.pause(0)
+        await this.#log.pause(0, 0)
         from = log.held.findKept(segments, from, ROWS_PER_TURN)
       }
       all.push({ log, segments })
@@ -170,35 +162,72 @@ export class Compaction {
     return all
   }
 
-  /** Returns whether nothing is needed of the segment any more. */
-  async #rewrite(sequence: number, found: readonly Found[], isOver: () => boolean): Promise<boolean> {
-    for (const { log, segments } of found) {
-      const indexes = (segments.get(sequence) as LogIndex[]).values()
-      for (;;) {
-        if (isOver()) return false
-        // Each piece anew: what was mended meanwhile, or brought once more, lies elsewhere now.
-        const piece = nextPiece(log.held, sequence, indexes)
-        if (piece.indexes.length === 0) break
-        const startedAt = this.#log.now()
-        await log.rewrite(piece)
-        this.#bytesCopied += piece.bodyBytes.reduce((sum, bytes) => sum + bytes, 0)
-        await this.#log.pause(Math.min(PAUSE_MS_MAX, PAUSE_SHARE * (this.#log.now() - startedAt)))
-      }
+  /** One piece after the other, and removes the segments that it has come through. */
+  async #rewrite(
+    victims: readonly number[],
+    found: readonly Found[],
+    end: number,
+    isOver: () => boolean,
+  ): Promise<void> {
+    const rows = keptIn(victims, found)
+    for (let piece = nextPiece(rows, this.#pace.pieceBytes); !isOver(); ) {
+      const startedAt = this.#log.now()
+      await Promise.all([...piece.places].map(([log, placement]) => log.rewrite(placement)))
+      this.#bytesCopied += piece.bytes
+      this.#rewritten += piece.segments
+      if (piece.segments > 0) await this.#removeUnused(end)
+      if (piece.isLast) return
+      await this.#pace.copied(piece.bytes, this.#log.now() - startedAt)
+      piece = nextPiece(rows, this.#pace.pieceBytes)
     }
-    return true
   }
 }
 
-/** Takes from `indexes` until there is enough of what still lies in that segment. */
-function nextPiece(held: HeldEntries, sequence: number, indexes: Iterator<LogIndex>): PlacementBuilder {
-  const piece = new PlacementBuilder()
-  for (let bytes = 0; bytes < PIECE_BYTES; ) {
-    const next = indexes.next()
-    if (next.done) break
-    const place = held.keptPlace(next.value)
-    if (place?.sequence !== sequence) continue
-    bytes += place.bodyBytes
-    piece.add(next.value, sequence, place.offset, place.bodyBytes)
+/** A kept entry that lay in that segment when they were looked for. */
+interface Row {
+  readonly log: GroupLog
+  readonly sequence: number
+  readonly index: LogIndex
+}
+
+/** Segment by segment; undefined behind each of them. */
+function* keptIn(victims: readonly number[], found: readonly Found[]): Generator<Row | undefined, undefined> {
+  for (const sequence of victims) {
+    for (const { log, segments } of found) {
+      for (const index of segments.get(sequence) as LogIndex[]) yield { log, sequence, index }
+    }
+    yield undefined
   }
-  return piece
+}
+
+/** What is written at a time. */
+interface Piece {
+  readonly places: ReadonlyMap<GroupLog, PlacementBuilder>
+  /** Of its records. */
+  readonly bytes: number
+  /** Segments of which nothing follows. */
+  readonly segments: number
+  readonly isLast: boolean
+}
+
+/** Its places are those of now: what was mended since it was looked for, or brought once more, lies elsewhere. */
+function nextPiece(rows: Iterator<Row | undefined>, bytesMin: number): Piece {
+  const places = new Map<GroupLog, PlacementBuilder>()
+  let bytes = 0
+  let segments = 0
+  while (bytes < bytesMin) {
+    const { value: row, done } = rows.next()
+    if (done) return { places, bytes, segments, isLast: true }
+    if (row === undefined) {
+      segments++
+      continue
+    }
+    const place = row.log.held.keptPlace(row.index)
+    if (place?.sequence !== row.sequence) continue
+    bytes += RECORD_HEADER_BYTES + place.bodyBytes
+    const placement = places.get(row.log) ?? new PlacementBuilder()
+    if (placement.indexes.length === 0) places.set(row.log, placement)
+    placement.add(row.index, row.sequence, place.offset, place.bodyBytes)
+  }
+  return { places, bytes, segments, isLast: false }
 }

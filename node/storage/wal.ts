@@ -73,6 +73,8 @@ export class Wal implements SharedLog {
   #syncedSegment: number
   #compaction: Promise<unknown> = Promise.resolve()
   #endPause: (() => void) | undefined
+  /** Bytes written at which it ends. */
+  #pauseEnd = Number.POSITIVE_INFINITY
   #isEnding = false
   #failure: StorageFailedError | undefined
   #closed: Promise<void> | undefined
@@ -181,8 +183,11 @@ export class Wal implements SharedLog {
         get isEnding() {
           return wal.#isEnding || wal.#failure !== undefined
         },
+        get written() {
+          return wal.#stats.bytes
+        },
         now: () => clock.now(),
-        pause: (ms) => this.#pause(ms),
+        pause: (ms, bytes) => this.#pause(ms, bytes),
         removeFiles: (sequences) => this.#removeFiles(manifest, sequences),
       }).run(this.group(plan.group), plan)
     })
@@ -277,6 +282,7 @@ export class Wal implements SharedLog {
     this.#stats.syncs++
     this.#stats.records += batch.records
     this.#stats.bytes += batchBytes
+    if (this.#stats.bytes >= this.#pauseEnd) this.#endPause?.()
     if (sequence !== this.#syncedSegment) this.#catalog.add(sequence, this.#writer.end.segmentBytes)
     this.#syncedSegment = sequence
     placeBatch(batch, sequence, offset)
@@ -294,10 +300,11 @@ export class Wal implements SharedLog {
 
   // ---- compaction
 
-  #pause(ms: number): Promise<void> {
+  #pause(ms: number, bytes: number): Promise<void> {
     if (this.#isEnding) return Promise.resolve()
     return new Promise((resolve) => {
       const cancel = this.#options.clock.setTimer(ms, resolve)
+      this.#pauseEnd = this.#stats.bytes + bytes
       this.#endPause = () => {
         cancel()
         resolve()

@@ -11,7 +11,7 @@ import { type Entry, EntryType } from '../../raft/index.ts'
 import { directory, group, World } from './support/world.ts'
 
 const segmentBytes = 1024 * 1024
-const entryBytes = 60_000
+const entryBytes = 58_000
 
 function entry(index: number): Entry {
   return { index, term: 1, type: EntryType.command, data: Buffer.alloc(entryBytes, `${index} `) }
@@ -68,6 +68,15 @@ test('a compaction stops rewriting between two pieces when a newer plan waits, w
   const { bytesCopied, removed } = await world.settle(second)
   expect(removed).toBeGreaterThan(6)
   expect(bytesCopied).toBeLessThanOrEqual(entryBytes)
+})
+
+test('a compaction that is superseded from its start copies as much as comes in all the same, or none would ever get to it', async () => {
+  const { world, wal, log } = await benchWith(160)
+  const compaction = wal.compact({ group, firstIndex: 156, live: every(3, 155), isSuperseded: () => true })
+  const entries = Array.from({ length: 10 }, (_, i) => entry(161 + i))
+  const [{ bytesCopied }] = await world.settle(Promise.all([compaction, log.append({ entries })]))
+  expect(bytesCopied).toBeGreaterThan(10 * entryBytes)
+  expect(bytesCopied).toBeLessThan(16 * entryBytes)
 })
 
 test('the sparsest segments are rewritten first', async () => {
