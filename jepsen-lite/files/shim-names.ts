@@ -1,0 +1,87 @@
+/**
+ * The file shim's calls on names: directories that are made, files that are renamed or removed. Each waits for the sync of its directory
+ * (trap 25); what a rename or a removal takes away is kept in the journal's folder until then.
+ */
+import fs from 'node:fs'
+import { join } from 'node:path'
+import type { Kept, Naming } from './changes.ts'
+import type { Descriptors, ShimParts } from './shim-descriptors.ts'
+
+/** As they were before the shim took their places. */
+const real = { ...fs, promises: { ...fs.promises } }
+
+export class Names {
+  readonly #parts: ShimParts
+  readonly #descriptors: Descriptors
+  #lastKept = 0
+
+  constructor(parts: ShimParts, descriptors: Descriptors) {
+    this.#parts = parts
+    this.#descriptors = descriptors
+    for (const name of fs.readdirSync(parts.journal.folder)) {
+      this.#lastKept = Math.max(this.#lastKept, Number(/^kept-(\d+)$/.exec(name)?.[1] ?? 0))
+    }
+  }
+
+  async makeDirectory(path: string, options: fs.MakeDirectoryOptions | undefined): Promise<void> {
+    if (options?.recursive) throw new Error('the file shim follows directories that are made one by one')
+    const isNew = path !== '' && !fs.existsSync(this.#absolute(path))
+    await this.#follow(isNew ? { kind: 'mkdir', path } : undefined, () =>
+      real.promises.mkdir(this.#absolute(path), options),
+    )
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    const inode = inodeOf(this.#absolute(from))
+    const kept = this.#keep(to)
+    const naming =
+      inode === undefined ? undefined : ({ kind: 'rename', from, to, inode, ...(kept && { kept }) } as const)
+    await this.#follow(naming, () => real.promises.rename(this.#absolute(from), this.#absolute(to)))
+  }
+
+  async remove(path: string, options?: fs.RmOptions): Promise<void> {
+    if (options?.recursive || options?.force) throw new Error('the file shim follows files that are removed one by one')
+    const bytes = fs.statSync(this.#absolute(path), { throwIfNoEntry: false })?.size ?? 0
+    const kept = this.#keep(path)
+    // What `rm` comes to for a file: it would call functions that have the shim in their places.
+    await this.#follow(kept && { kind: 'remove', path, kept }, () => real.promises.unlink(this.#absolute(path)))
+    this.#parts.faults.removed(bytes)
+  }
+
+  async #follow(naming: Naming | undefined, change: () => Promise<unknown>): Promise<void> {
+    const { journal } = this.#parts
+    const id = naming && journal.begin(naming)
+    try {
+      await change()
+    } catch (error) {
+      if (id !== undefined) journal.settle([id])
+      throw error
+    }
+    if (id !== undefined) this.#descriptors.made(id)
+  }
+
+  /** A second name for the file, so that it outlives the first. */
+  #keep(path: string): Kept | undefined {
+    const absolute = this.#absolute(path)
+    const inode = inodeOf(absolute)
+    if (inode === undefined) return undefined
+    const name = `kept-${++this.#lastKept}`
+    const place = join(this.#parts.journal.folder, name)
+    try {
+      real.linkSync(absolute, place)
+    } catch (error) {
+      // The data directory may be a file system of its own.
+      if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error
+      real.copyFileSync(absolute, place)
+    }
+    return { name, inode }
+  }
+
+  #absolute(path: string): string {
+    return join(this.#parts.dataDir, path)
+  }
+}
+
+function inodeOf(path: string): number | undefined {
+  return fs.statSync(path, { throwIfNoEntry: false })?.ino
+}
