@@ -1,9 +1,12 @@
 /** Every workload there is. Workers load this file too, and find theirs by its name. */
 import type { Workload } from '../workload.ts'
+import { consumers } from './consumers.ts'
+import { exactlyOnce } from './exactly-once.ts'
 import { fanout } from './fanout.ts'
 import { queue } from './queue.ts'
+import { requestReply } from './request-reply.ts'
 
-export const workloads: readonly Workload[] = [queue, fanout]
+export const workloads: readonly Workload[] = [queue, fanout, consumers, exactlyOnce, requestReply]
 
 export function findWorkload(name: string): Workload | undefined {
   return workloads.find((workload) => workload.name === name)

@@ -1,0 +1,171 @@
+/**
+ * Requests and replies: every process asks and answers. One operation asks several things at once, some of them with so little patience that
+ * their replies come late, while the others still wait: no reply may reach a request that is not its own. Some topics have many
+ * responders, some one, some none, and some now and then. Checked by check/request-reply.ts.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Client, connect, MeshError, type Message, type Subscription } from '../../client/index.ts'
+import { fields } from '../check/operations.ts'
+import { checkRequestReply, NOBODY } from '../check/request-reply.ts'
+import type { Completion, Json, Operation } from '../history.ts'
+import type { Random } from '../random.ts'
+import { completionOf } from '../workers/completion.ts'
+import type { ClientContext, Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts'
+import { DRAIN } from './draining.ts'
+
+const COMMON = 'rr.common'
+const TOGGLED = 'rr.toggled'
+const topicOf = (slot: number) => `rr.slot.${slot}`
+
+/** How long an asker waits, as a rule and when the reply is to come late, and what a slow responder takes; milliseconds. */
+const PATIENCE_MS = 2_000
+const LITTLE_PATIENCE_MS = 40
+const SLOW_MS = 80
+
+export const requestReply: Workload = {
+  name: 'request-reply',
+  about: 'a reply fits its request and reaches its asker alone, a request is served once at most; NoResponders',
+  concurrency: 8,
+  rate: 120,
+  floors: { request: 200 },
+
+  async setup() {},
+
+  plan,
+
+  async open(context) {
+    const client = await connect({ ...context.connectOptions })
+    try {
+      const responder = new Responding(client, context)
+      await responder.listen(COMMON)
+      await responder.listen(topicOf(context.slot))
+      return new RequestReplyClient(client, responder)
+    } catch (error) {
+      await client.close()
+      throw error
+    }
+  },
+
+  check: (history, { concurrency }) => checkRequestReply(history, { concurrency }),
+}
+
+function plan({ random, concurrency }: PlanContext): Plan {
+  const slots = Array.from({ length: concurrency }, (_, slot) => ({ dice: random.fork(`slot ${slot}`), asked: 0 }))
+  return {
+    next(slot): Operation {
+      const state = slots[slot]!
+      const { dice } = state
+      if (dice.chance(0.05)) return { f: dice.pick(['listen', 'mute']), value: null }
+      const topics = [COMMON, TOGGLED, NOBODY, topicOf(dice.below(concurrency)), topicOf(dice.below(concurrency))]
+      const id = () => slot + concurrency * state.asked++
+      const requests = Array.from({ length: dice.between(1, 3) }, () => request(dice, id(), dice.pick(topics)))
+      return { f: 'request', value: { requests } }
+    },
+    drain: () => [DRAIN],
+  }
+}
+
+function request(dice: Random, id: number, topic: string): Json {
+  const kind = dice.next()
+  // Its reply comes late: the other requests of the operation wait meanwhile.
+  if (kind < 0.03) return { id, topic, waitMs: SLOW_MS, timeoutMs: LITTLE_PATIENCE_MS }
+  if (kind < 0.1) return { id, topic, waitMs: 2 * SLOW_MS, timeoutMs: PATIENCE_MS }
+  if (kind < 0.15) return { id, topic, waitMs: 0, timeoutMs: PATIENCE_MS, throws: true }
+  return { id, topic, waitMs: dice.below(5), timeoutMs: PATIENCE_MS }
+}
+
+/** A process's responders. What is served is told before it is answered. */
+class Responding {
+  readonly #client: Client
+  readonly #context: ClientContext
+  readonly #listening = new Map<string, Subscription>()
+  #served = 0
+
+  constructor(client: Client, context: ClientContext) {
+    this.#client = client
+    this.#context = context
+  }
+
+  async listen(topic: string): Promise<void> {
+    if (this.#listening.has(topic)) return
+    this.#listening.set(topic, await this.#client.respond(topic, (message) => this.#serve(message)))
+  }
+
+  async mute(topic: string): Promise<void> {
+    const listening = this.#listening.get(topic)
+    this.#listening.delete(topic)
+    await listening?.close({ timeoutMs: PATIENCE_MS })
+  }
+
+  async #serve(message: Message): Promise<Json> {
+    const { id, waitMs, throws } = fields(message.body as Json)
+    if (id === undefined) return null
+    const { emit, process } = this.#context
+    const token = `${process}-${++this.#served}`
+    await emit(`${process} responder`, 'serve', { id, topic: message.topic, token })
+    await sleep(Number(waitMs))
+    if (throws === true) throw new Error(JSON.stringify({ id, token }))
+    return { id, token }
+  }
+}
+
+class RequestReplyClient implements WorkloadClient {
+  readonly #client: Client
+  readonly #responding: Responding
+
+  constructor(client: Client, responding: Responding) {
+    this.#client = client
+    this.#responding = responding
+  }
+
+  async invoke({ f, value }: Operation): Promise<Completion> {
+    try {
+      if (f === 'request') return await this.#requests(fields(value).requests as readonly Json[])
+      // Everything is healed: there is somebody who answers.
+      if (f === 'drain') await this.#client.request(COMMON, {}, { timeoutMs: PATIENCE_MS })
+      else if (f === 'listen') await this.#responding.listen(TOGGLED)
+      else await this.#responding.mute(TOGGLED)
+      return { type: 'ok' }
+    } catch (error) {
+      return completionOf(error)
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#client.close()
+  }
+
+  /** All at once. Info when nobody knows what became of one of them; fail when none has reached anybody. */
+  async #requests(asked: readonly Json[]): Promise<Completion> {
+    const requests = await Promise.all(asked.map((each) => this.#request(each)))
+    const are = (as: string) => requests.filter((each) => each.as === as)
+    const [unknown] = are('unknown')
+    if (unknown !== undefined) return { type: 'info', value: { requests }, error: String(unknown.error) }
+    const refused = are('refused')
+    if (refused.length < requests.length) return { type: 'ok', value: { requests } }
+    return { type: 'fail', value: { requests }, error: String(refused[0]?.error) }
+  }
+
+  async #request(asked: Json): Promise<{ readonly [key: string]: Json }> {
+    const request = fields(asked)
+    const { topic, timeoutMs } = request
+    try {
+      const { body } = await this.#client.request(String(topic), request, { timeoutMs: Number(timeoutMs) })
+      return { ...request, as: 'replied', reply: body as Json }
+    } catch (error) {
+      if (error instanceof MeshError && error.code === 'Remote') return { ...request, as: 'thrown', ...thrown(error) }
+      const { type, error: text = '' } = completionOf(error)
+      return { ...request, as: type === 'fail' ? 'refused' : 'unknown', error: text }
+    }
+  }
+}
+
+/** What the responder's error says; `error` alone when it is not from the handler, which was gone. */
+function thrown({ cause }: MeshError): { readonly [key: string]: Json } {
+  const error = cause instanceof Error ? cause.message : String(cause)
+  try {
+    return { reply: JSON.parse(error) as Json }
+  } catch {
+    return { error }
+  }
+}
