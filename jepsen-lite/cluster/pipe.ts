@@ -59,7 +59,7 @@ export class Pipe {
   pump(): void {
     if (this.#closed) return
     clearTimeout(this.#timer)
-    if (this.#way.blackholed || this.#lost) this.#drop()
+    if (this.#way.blackholed) this.#drop()
     if (!this.#way.slowed) for (const parcel of this.#held) parcel.dueMs = 0
     this.#passDue()
     this.#steer()
