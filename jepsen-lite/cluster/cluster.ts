@@ -9,6 +9,7 @@ import { Admin } from './admin.ts'
 import { type Agreement, agreement } from './agreement.ts'
 import { type CommandResult, runCommand } from './command.ts'
 import { requireRealDisk } from './disk-check.ts'
+import { NodeLaunch } from './launch.ts'
 import { addressesFrom, type Layout, layOut, type NodePlan, writeConfig } from './layout.ts'
 import { CLIENTS, ClusterLinks } from './links.ts'
 import { NodeProcess } from './node-process.ts'
@@ -48,6 +49,7 @@ const ANSWER_MS = 1_000
 const HASH_MS = 10_000
 
 interface Member extends NodePlan {
+  readonly launch: NodeLaunch
   readonly process: NodeProcess
   readonly admin: Admin
   readonly target: Target
@@ -84,7 +86,8 @@ export class Cluster implements FaultTarget {
   }
 
   private constructor(options: ClusterOptions, layout: Layout) {
-    const { bin, folder, nodeOptions = {}, random } = options
+    const { bin, folder, launch: needs = {}, random } = options
+    const nodeOptions = { ...needs.nodeOptions, ...options.nodeOptions }
     this.#bin = bin
     this.#token = tokenOf(nodeOptions)
     this.folder = folder
@@ -93,15 +96,17 @@ export class Cluster implements FaultTarget {
     this.#wounds = new Wounds(this.nodes.length)
     const members = layout.nodes.map((plan): Member => {
       writeConfig(plan, layout, nodeOptions)
+      const launch = new NodeLaunch(plan, needs, random.fork(`files of ${plan.id}`))
       const process = new NodeProcess({
         ...plan,
         bin,
-        nodeArgs: [],
-        env: {},
+        nodeArgs: launch.nodeArgs,
+        env: launch.env,
+        onStart: () => launch.starting(),
         onCrash: (ending, output) => this.#crashes.push({ node: plan.id, ending, output }),
         onExit: () => void this.#member(plan.id).target.check(),
       })
-      return { ...plan, process, admin: new Admin(plan.url, this.#token), target: new Target(plan.port) }
+      return { ...plan, launch, process, admin: new Admin(plan.url, this.#token), target: new Target(plan.port) }
     })
     this.#members = new Map(members.map((member) => [member.id, member]))
     const targets = new Map(members.map(({ id, target }) => [id, target]))
@@ -154,8 +159,9 @@ export class Cluster implements FaultTarget {
   }
 
   async cutPower(node: string): Promise<Totals | undefined> {
-    await this.kill(node)
-    return undefined
+    const { launch, process } = this.#member(node)
+    if (!process.running || !launch.hasShim) return undefined
+    return this.whileDown(node, async () => launch.rollBack())
   }
 
   async whileDown<T>(node: string, work: () => Promise<T>): Promise<T> {
@@ -215,12 +221,13 @@ export class Cluster implements FaultTarget {
     this.#wounds.mended(node, performance.now())
   }
 
-  async shim(_node: string, _command: ShimCommand): Promise<Totals | false> {
-    return false
+  shim(node: string, command: ShimCommand): Promise<Totals | false> {
+    const { launch, process } = this.#member(node)
+    return launch.command(process.child, command)
   }
 
-  async clock(node: string, _offsetMs: number, _rate: number): Promise<void> {
-    throw new Error(`${node} has no clock of its own`)
+  async clock(node: string, offsetMs: number, rate: number): Promise<void> {
+    this.#member(node).launch.setClock(offsetMs, rate)
   }
 
   killWorker(random: number): Promise<number> {
@@ -230,7 +237,10 @@ export class Cluster implements FaultTarget {
   /** Everything as it should be: links clean, nodes awake, started and ready. Resolves with what is not so after `withinMs`. */
   async heal(withinMs: number): Promise<string | undefined> {
     this.links.heal()
-    for (const { process } of this.#members.values()) while (process.paused) process.resume()
+    for (const { launch, process } of this.#members.values()) {
+      while (process.paused) process.resume()
+      await launch.heal(process.child)
+    }
     await Promise.all(this.nodes.map((node) => this.start(node)))
     const ready = await Promise.all(this.nodes.map((node) => this.ready(node, withinMs)))
     const late = this.nodes.filter((_, i) => !ready[i])
@@ -255,19 +265,22 @@ export class Cluster implements FaultTarget {
     for (const { process } of this.#members.values()) while (process.paused) process.resume()
     await Promise.all(this.nodes.map((node) => this.stop(node)))
     this.close()
+    await Promise.all([...this.#members.values()].map(({ launch }) => launch.close()))
   }
 
   /** Ends all nodes at once. */
   close(): void {
     this.#observer.stop()
     this.links.close()
-    for (const { process, target } of this.#members.values()) {
+    for (const { launch, process, target } of this.#members.values()) {
       target.close()
       process.abandon()
+      void launch.close()
     }
   }
 
   async #begin(): Promise<void> {
+    for (const { launch } of this.#members.values()) await launch.prepare()
     await Promise.all(this.nodes.map((node) => this.start(node)))
     const ready = await eventually(START_MS, async () => {
       if (this.#crashes.length > 0) return true

@@ -24,6 +24,8 @@ export interface NodeProcessOptions {
   /** Arguments of Node itself, before `bin`, and variables beside those of this process. */
   readonly nodeArgs: readonly string[]
   readonly env: Readonly<Record<string, string>>
+  /** It is about to be started. */
+  readonly onStart: () => void
   /** It has ended, for whatever reason. */
   readonly onExit: () => void
   /** It has ended though nobody asked it to, or not in good order; in words. */
@@ -161,6 +163,7 @@ export class NodeProcess {
   #spawn(): void {
     const { bin, config, env, log, nodeArgs } = this.#options
     this.#note('started by the harness')
+    this.#options.onStart()
     const output = openSync(log, 'a')
     // By the channel a node hears that its parent is gone. A group of its own: Ctrl-C is for the harness to handle.
     const child = spawn(process.execPath, [...nodeArgs, bin, 'start', '--config', config], {
