@@ -10,8 +10,8 @@ export interface Figures {
   readonly ok: number
   readonly fail: number
   readonly info: number
-  /** What consumers were handed under this name. */
-  readonly handed: number
+  /** Events of consumers under this name. */
+  readonly told: number
   /** Of the ok ones, milliseconds; undefined when there is none. */
   readonly latencyMs: Quantiles | undefined
   readonly gaps: Gaps
@@ -37,15 +37,16 @@ export interface Gaps {
 /** A time without an ok counts towards the sum from here on, milliseconds: shorter ones are ordinary waiting. */
 export const GAP_MS = 100
 
-export function figuresOf(history: readonly Event[], operations: Operations): Figures[] {
-  const gaps = gapsOf(history)
-  const counts = new Map(operations.names.map((f) => [f, { ok: 0, fail: 0, info: 0, handed: 0 }]))
+/** `until`: nanoseconds; availability is told of the time before, when faults held and clients were at work. */
+export function figuresOf(history: readonly Event[], operations: Operations, until: number): Figures[] {
+  const gaps = gapsOf(history, until)
+  const counts = new Map(operations.names.map((f) => [f, { ok: 0, fail: 0, info: 0, told: 0 }]))
   const latencies = new Map<string, number[]>(operations.names.map((f) => [f, []]))
   for (const span of operations.spans) {
     counts.get(span.f)![span.type]++
     if (span.type === 'ok') latencies.get(span.f)!.push((span.to - span.from) / 1e6)
   }
-  for (const { f } of operations.handed) counts.get(f)!.handed++
+  for (const { f } of operations.told) counts.get(f)!.told++
   return operations.names.map((f) => ({
     f,
     ...counts.get(f)!,
@@ -75,9 +76,10 @@ interface Waiting {
 
 /**
  * For each operation the times without an ok. One begins at the last ok, or at the next invocation if none was open then; it ends at the
- * next ok, so that the pauses between attempts that fail belong to it, or at the last completion if none follows.
+ * next ok, so that the pauses between attempts that fail belong to it, or at the last completion if none follows. Only those that begin
+ * before `until` count.
  */
-export function gapsOf(history: readonly Event[]): Map<string, Gaps> {
+export function gapsOf(history: readonly Event[], until: number): Map<string, Gaps> {
   const all = new Map<string, Waiting>()
   const openBy = new Map<number | string, string>()
   for (const { process, type, f, time } of history) {
@@ -97,20 +99,21 @@ export function gapsOf(history: readonly Event[]): Map<string, Gaps> {
     waiting.open--
     waiting.last = time
     if (type !== 'ok') continue
-    waiting.gaps = withGap(waiting.gaps, waiting.since ?? time, time)
+    waiting.gaps = withGap(waiting.gaps, waiting.since ?? time, time, until)
     waiting.since = waiting.open > 0 ? time : undefined
   }
   const end = history.at(-1)?.time ?? 0
   const finished = [...all].map(([f, { open, since, last, gaps }]): [string, Gaps] => [
     f,
-    since === undefined ? gaps : withGap(gaps, since, open > 0 ? end : last),
+    since === undefined ? gaps : withGap(gaps, since, open > 0 ? end : last, until),
   ])
   return new Map(finished)
 }
 
 const NO_GAPS: Gaps = { longestMs: 0, longestFrom: 0, count: 0, totalMs: 0 }
 
-function withGap(gaps: Gaps, from: number, to: number): Gaps {
+function withGap(gaps: Gaps, from: number, to: number, until: number): Gaps {
+  if (from >= until) return gaps
   const ms = (to - from) / 1e6
   const long = ms >= GAP_MS
   return {

@@ -1,5 +1,5 @@
 /**
- * A history as operations: invocations joined with their completions, and what consumers were handed beside them. All figures and charts
+ * A history as operations: invocations joined with their completions, and what consumers told beside them. All figures and charts
  * of the report are made of these.
  */
 import { type Event, NEMESIS } from '../history.ts'
@@ -19,8 +19,8 @@ export interface Span {
   readonly completed: number | undefined
 }
 
-/** Something that a consumer was handed: a completion that nobody invoked. */
-export interface Handed {
+/** What a consumer told of itself, as that it was told a message: a completion that nobody invoked. */
+export interface Told {
   readonly f: string
   readonly process: number | string
   readonly time: number
@@ -30,8 +30,8 @@ export interface Handed {
 export interface Operations {
   /** In the order of their invocations. */
   readonly spans: readonly Span[]
-  readonly handed: readonly Handed[]
-  /** Names of operations, most frequent first. */
+  readonly told: readonly Told[]
+  /** Names of operations, most frequent first; behind them those of what only consumers told. */
   readonly names: readonly string[]
 }
 
@@ -39,8 +39,9 @@ export function operationsOf(history: readonly Event[]): Operations {
   const end = history.at(-1)?.time ?? 0
   const open = new Map<number | string, number>()
   const spans: (Span | Event)[] = []
-  const handed: Handed[] = []
+  const told: Told[] = []
   const frequency = new Map<string, number>()
+  const toldFrequency = new Map<string, number>()
   for (const event of history) {
     if (event.process === NEMESIS) continue
     if (event.type === 'invoke') {
@@ -51,8 +52,8 @@ export function operationsOf(history: readonly Event[]): Operations {
     }
     const place = open.get(event.process)
     if (place === undefined) {
-      handed.push({ f: event.f, process: event.process, time: event.time, index: event.index })
-      frequency.set(event.f, (frequency.get(event.f) ?? 0) + 1)
+      told.push({ f: event.f, process: event.process, time: event.time, index: event.index })
+      toldFrequency.set(event.f, (toldFrequency.get(event.f) ?? 0) + 1)
       continue
     }
     open.delete(event.process)
@@ -61,8 +62,12 @@ export function operationsOf(history: readonly Event[]): Operations {
   for (const place of open.values()) spans[place] = spanOf(spans[place] as Event, end, 'info', undefined)
   // A process that was given a second operation while its first was open (a defect of the harness) leaves the first without an end.
   const whole = spans.map((each) => ('invoked' in each ? each : spanOf(each, end, 'info', undefined)))
-  const names = [...frequency].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).map(([name]) => name)
-  return { spans: whole, handed, names }
+  const names = [...new Set([...byFrequency(frequency), ...byFrequency(toldFrequency)])]
+  return { spans: whole, told, names }
+}
+
+function byFrequency(frequency: ReadonlyMap<string, number>): string[] {
+  return [...frequency].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).map(([name]) => name)
 }
 
 function spanOf(invocation: Event, to: number, type: Outcome, completed: number | undefined): Span {

@@ -11,7 +11,7 @@ import { figuresOf } from './figures.ts'
 import { reportPage } from './html/page.ts'
 import { writeLines } from './lines.ts'
 import { operationsOf } from './operations.ts'
-import { leadershipsOf } from './windows.ts'
+import { endOfFaults, leadershipsOf } from './windows.ts'
 
 /** Resolves when all is written. The folder must exist. Rejects with errors of the file system. */
 export async function writeResults(result: RunResult, folder: string): Promise<void> {
@@ -43,7 +43,7 @@ export function summaryOf(result: RunResult) {
     nodes,
     evidence,
     /** By operation: outcomes, latency, availability. */
-    operations: figuresOf(history, operationsOf(history)),
+    operations: figuresOf(history, operationsOf(history), endOfFaults(result)),
     events: history.length,
     phases,
     leaders: leadershipsOf(watch),
@@ -67,7 +67,7 @@ results.json   verdict, anomalies, counts, settings, seed, versions, faults, fig
 history.jsonl  every event as a line of JSON
 history.edn    the same as Jepsen's operation maps
 *.log          what the nodes wrote
-data/          the nodes' directories as they were left
+data/          the nodes' directories as they were left, unless the run was valid
 `
 }
 

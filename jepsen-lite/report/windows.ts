@@ -80,3 +80,8 @@ export function spanOfRun(result: Pick<RunResult, 'history' | 'phases' | 'faults
   )
   return { from: first, to: Math.max(last, first + 1) }
 }
+
+/** When the last operation under faults was begun; what follows is the drain. */
+export function endOfFaults({ phases }: Pick<RunResult, 'phases'>): number {
+  return phases.find(({ name }) => name === 'faults')?.to ?? Number.POSITIVE_INFINITY
+}

@@ -10,7 +10,7 @@ import type { Operations, Span } from '../operations.ts'
 import { activeAt, type Stretch } from '../windows.ts'
 import { count, moment, plural, shorten, shortJson } from './format.ts'
 import { html, type Markup } from './markup.ts'
-import { type Line, lineBars } from './processes.ts'
+import { heightOf, type Line, lineBars, lineLabels } from './processes.ts'
 import { row, type Scale, scaleOf, svg } from './scale.ts'
 
 /** Anomalies that are shown with their context; results.json has all. */
@@ -63,7 +63,7 @@ function one(anomaly: Anomaly, i: number, pairs: ReadonlyMap<number, number>, co
 function picture(marked: readonly Event[], { operations, faults, run }: AnomalyContext): Markup {
   const scale = scaleOf(windowOf(marked, run))
   const [plain, bold] = linesAround(marked, operations, scale)
-  const height = plain.length * 9 + 4
+  const height = heightOf(plain.length)
   const held = faults.filter(({ from, to }) => from <= scale.to && to >= scale.from)
   const shade = held.map(({ from, to }) => `M${scale.x(from)} 0H${scale.x(to)}v${height}H${scale.x(from)}z`)
   const moments = marked.map(({ time }) => `M${scale.x(time)} 0v${height}`)
@@ -72,11 +72,10 @@ function picture(marked: readonly Event[], { operations, faults, run }: AnomalyC
     lineBars(plain, scale),
     html`<g class="bold">${lineBars(bold, scale)}</g>`,
   ]
-  const labels = plain.map(({ name }, i) => html`<span style="top:${i * 9 + 7}px">${name}</span>`)
   const names = [...new Set(held.map(({ name }) => name))].join(', ')
   const shading = names === '' ? 'no fault held' : `faults (shaded): ${shorten(names, 300)}`
   const times = `${moment(scale.from - run.from)} to ${moment(scale.to - run.from)}`
-  return html`<figure class="chart"><figcaption>What the processes did from ${times}; ${shading}. Operations that show the anomaly are bold, their moments dashed.</figcaption>${row(labels, height, svg(height, 'operations around the anomaly', content))}</figure>`
+  return html`<figure class="chart"><figcaption>What the processes did from ${times}; ${shading}. Operations that show the anomaly are bold, their moments dashed.</figcaption>${row(lineLabels(plain), height, svg(height, 'operations around the anomaly', content))}</figure>`
 }
 
 /** The processes that show the anomaly first, then others that were at work: all other operations, and those that show it. */
@@ -85,15 +84,13 @@ function linesAround(marked: readonly Event[], operations: Operations, { from, t
   const shows = ({ invoked, completed }: Span) =>
     indexes.has(invoked) || (completed !== undefined && indexes.has(completed))
   const near = operations.spans.filter((span) => span.to >= from && span.from <= to)
-  const handed = operations.handed.filter(({ time }) => time >= from && time <= to)
-  const processes = [...new Set([...marked, ...near, ...handed].map(({ process }) => process))]
+  const told = operations.told.filter(({ time }) => time >= from && time <= to)
+  const processes = [...new Set([...marked, ...near, ...told].map(({ process }) => process))]
   const shown = processes.filter((process) => process !== NEMESIS).slice(0, LINES_MAX)
   const line = (process: number | string, wanted: boolean): Line => ({
     name: String(process),
     spans: near.filter((span) => span.process === process && shows(span) === wanted),
-    handed: handed
-      .filter((each) => each.process === process && indexes.has(each.index) === wanted)
-      .map(({ time }) => time),
+    told: told.filter((each) => each.process === process && indexes.has(each.index) === wanted).map(({ time }) => time),
   })
   return [shown.map((process) => line(process, false)), shown.map((process) => line(process, true))]
 }
@@ -108,7 +105,7 @@ function windowOf(marked: readonly Event[], run: Stretch): Stretch {
 
 function table(context: Context, { faults, run }: AnomalyContext): Markup {
   const rows = context.parts.map(({ skipped, rows: part }) => [
-    skipped > 0 ? html`<tr class="gap"><td colspan="7">${plural(skipped, 'event')} not shown</td></tr>` : '',
+    skipped > 0 ? html`<tr class="gap"><td colspan="6">${plural(skipped, 'event')} not shown</td></tr>` : '',
     ...part.map(({ event, marked }) => eventRow(event, marked, faults, run)),
   ])
   const omitted =
@@ -116,7 +113,7 @@ function table(context: Context, { faults, run }: AnomalyContext): Markup {
       ? ''
       : html`<p class="note">${plural(context.omitted, 'event')} more belong to it; results.json names them.</p>`
   return html`<div class="scroll" role="region" tabindex="0" aria-label="events around the anomaly"><table class="events"><caption>Rows of the history; those that show the anomaly are marked ▶.</caption>
-<thead><tr><th scope="col">index</th><th scope="col">time</th><th scope="col">process</th><th scope="col">type</th><th scope="col">f</th><th scope="col">value, error</th><th scope="col">faults</th></tr></thead><tbody>${rows}</tbody></table></div>${omitted}`
+<thead><tr><th scope="col">index</th><th scope="col">time</th><th scope="col">process</th><th scope="col">operation</th><th scope="col">value, error</th><th scope="col">faults</th></tr></thead><tbody>${rows}</tbody></table></div>${omitted}`
 }
 
 function eventRow(event: Event, marked: boolean, faults: readonly FaultWindow[], run: Stretch): Markup {
@@ -124,5 +121,5 @@ function eventRow(event: Event, marked: boolean, faults: readonly FaultWindow[],
   const kind = `${marked ? 'marked ' : ''}${process === NEMESIS ? 'of-nemesis' : ''}`.trim()
   const active = [...new Set(activeAt(faults, time).map(({ nemesis }) => nemesis))].join(', ')
   const told = error === undefined ? '' : html` <span class="error">${shorten(error, VALUE_MAX)}</span>`
-  return html`<tr class="${kind}"><td class="number">${marked ? html`<span aria-label="marked">▶</span> ` : ''}${index}</td><td class="number">${moment(time - run.from)}</td><td>${process}</td><td class="type-${type}">${type}</td><td>${f}</td><td><code>${shortJson(value, VALUE_MAX)}</code>${told}</td><td>${active}</td></tr>`
+  return html`<tr class="${kind}"><td class="number">${marked ? html`<span aria-label="marked">▶</span> ` : ''}${index}</td><td class="number">${moment(time - run.from)}</td><td>${process}</td><td>${f} <b class="type-${type}">${type}</b></td><td><code>${shortJson(value, VALUE_MAX)}</code>${told}</td><td>${active}</td></tr>`
 }

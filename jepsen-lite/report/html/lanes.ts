@@ -13,6 +13,8 @@ const BARS_MAX = 400
 export const TINTS = 8
 /** Labels of faults over a chart stand at least this far apart, of the whole width. */
 const LABEL_SHARE = 0.045
+/** From this part of the width on a bar has room for its name. */
+const NAMED_SHARE = 0.04
 
 const PHASE_WORDS: Readonly<Record<PhaseWindow['name'], string>> = {
   start: 'start',
@@ -48,10 +50,11 @@ export function faultLanes(lanes: readonly Lane[], scale: Scale): Markup[] {
   })
 }
 
+/** A bar too narrow for its name has it under the pointer only; the table has all names. */
 function bar(scale: Scale, { from, to }: Stretch, kind: string, name: string, what = ''): Markup {
-  const times = `${moment(from - scale.from)}, for ${duration((to - from) / 1e6)}`
-  const width = `${Number((((Math.min(to, scale.to) - Math.max(from, scale.from)) / (scale.to - scale.from)) * 100).toFixed(3))}%`
-  return html`<span class="bar ${kind}" style="left:${scale.percent(from)};width:${width}" title="${name}: ${times}${what === '' ? '' : `. ${what}`}">${name}</span>`
+  const share = (Math.min(to, scale.to) - Math.max(from, scale.from)) / (scale.to - scale.from)
+  const title = `${name}: ${moment(from - scale.from)}, for ${duration((to - from) / 1e6)}${what === '' ? '' : `. ${what}`}`
+  return html`<span class="bar ${kind}" style="left:${scale.percent(from)};width:${(share * 100).toFixed(3)}%" title="${title}">${share >= NAMED_SHARE && name}</span>`
 }
 
 /** The windows of all faults as a drawing that every chart lays behind its own, 100 units high. Defined once in the page. */
@@ -113,7 +116,7 @@ export function electionLane(leaderships: readonly Leadership[], scale: Scale): 
         html`<span class="election" style="left:${scale.percent(from)}" title="term ${term} at ${moment(from - scale.from)}"></span>`,
     )
   return row(
-    'no leader',
+    'elections',
     16,
     html`${none.slice(0, BARS_MAX).map((each) => bar(scale, each, 'leaderless', ''))}${marks}`,
   )

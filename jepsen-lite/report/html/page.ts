@@ -6,15 +6,16 @@ import type { RunResult } from '../../run/result.ts'
 import { commandOf } from '../command.ts'
 import { type Figures, figuresOf } from '../figures.ts'
 import { type Operations, operationsOf } from '../operations.ts'
-import { electionsOf, type Lane, type Leadership, lanesOf, leadershipsOf, spanOfRun } from '../windows.ts'
+import { electionsOf, endOfFaults, type Lane, type Leadership, lanesOf, leadershipsOf, spanOfRun } from '../windows.ts'
 import { ANOMALIES_MAX, anomalies } from './anomalies.ts'
 import { BUCKETS, type Buckets, bucketsOf } from './buckets.ts'
 import { count, duration, plural, shorten } from './format.ts'
 import { electionLane, faultLanes, nodeLanes, phases, shades, timeAxis } from './lanes.ts'
 import { html, jsonScript, Markup } from './markup.ts'
-import { panel } from './panels.ts'
+import { type Panel, panel } from './panels.ts'
 import { legend } from './points.ts'
 import { linesOf, processes } from './processes.ts'
+import { consumerPanel } from './rates.ts'
 import { row, type Scale, scaleOf } from './scale.ts'
 import { READOUT_ID, type Readout, script } from './script.ts'
 import { style } from './style.ts'
@@ -22,7 +23,7 @@ import { biteTable, errorTable, faultTable, operationTable, settingsTable, total
 
 /** Kinds of operations that get a panel; all are in the tables. */
 const PANELS_MAX = 8
-const REASONS_MAX = 20
+const REASONS_MAX = 5
 
 interface View {
   readonly result: RunResult
@@ -38,7 +39,7 @@ export function reportPage(result: RunResult): string {
   const view: View = {
     result,
     operations,
-    figures: figuresOf(result.history, operations),
+    figures: figuresOf(result.history, operations, endOfFaults(result)),
     scale: scaleOf(spanOfRun(result)),
     lanes: lanesOf(result),
     leaderships: leadershipsOf(result.watch),
@@ -65,14 +66,14 @@ const VERDICTS = {
     word: 'Valid',
     mark: '✓',
     kind: 'valid',
-    says: 'Every promise that this workload checks was kept, and the faults bit.',
+    says: 'Every promise that this workload checks was kept.',
   },
-  false: { word: 'Invalid', mark: '✗', kind: 'invalid', says: 'A promise was broken.' },
+  false: { word: 'Invalid', mark: '✗', kind: 'invalid', says: 'A promise was broken:' },
   unknown: {
     word: 'Unknown',
     mark: '?',
     kind: 'unknown',
-    says: 'Nothing wrong was found, but the run proves nothing.',
+    says: 'Nothing wrong was found, but the run proves nothing:',
   },
 } as const
 
@@ -82,7 +83,7 @@ function verdict({ result }: View): Markup {
   const reasons = found.reasons.slice(0, REASONS_MAX).map((reason) => html`<li>${shorten(reason, 1000)}</li>`)
   const left = found.reasons.length - reasons.length
   return html`<section class="verdict ${kind}"><h1><span class="mark" aria-hidden="true">${mark}</span>${word}</h1>
-<p>${says}</p>${reasons.length > 0 && html`<ul>${reasons}${left > 0 && html`<li>and ${left} more</li>`}</ul>`}
+<p>${says}${found.valid === true && (settings.nemeses.length > 0 ? ' The faults bit.' : ' There were no faults.')}</p>${reasons.length > 0 && html`<ul>${reasons}${left > 0 && html`<li>and ${left} more</li>`}</ul>`}
 <p class="what">Workload <b>${settings.workload}</b> under <b>${settings.nemeses.join(', ') || 'no faults'}</b>, ${settings.seconds} s, ${plural(settings.nodes, 'node')}, seed <b>${settings.seed}</b>; meshmq ${versions.meshmq}${versions.commit !== undefined && ` (${versions.commit.slice(0, 16)})`}, ${startedAt}</p></section>`
 }
 
@@ -112,26 +113,34 @@ function tiles({ result, operations, figures, scale }: View): Markup {
 }
 
 function timeline(view: View): Markup {
-  const { result, operations, figures, scale, lanes, leaderships } = view
+  const { result, operations, figures, scale, lanes } = view
   const marked = new Set(result.verdict.anomalies.flatMap(({ events }) => events))
-  const slices = figures
-    .slice(0, PANELS_MAX)
-    .map((each): [Figures, Buckets] => [each, bucketsOf(operations, each.f, scale)])
-  const panels = slices.map(([each, buckets]) => panel(each, buckets, { operations, lanes, scale, marked }))
-  const [drawn, of] = [
-    panels.reduce((sum, each) => sum + each.drawn, 0),
-    panels.reduce((sum, each) => sum + each.of, 0),
-  ]
-  const thinned =
-    drawn === of
-      ? 'Every operation is drawn.'
-      : `${count(drawn)} of ${count(of)} operations are drawn: one for each dot of the picture, the slowest of each column, and all that anomalies name. The history has all.`
-  const more = figures.length - panels.length
+  const invoked = figures.filter(({ ok, fail, info }) => ok + fail + info > 0)
+  const slices = (some: readonly Figures[]) =>
+    some.slice(0, PANELS_MAX).map((each): [Figures, Buckets] => [each, bucketsOf(operations, each.f, scale)])
+  const [called, told] = [slices(invoked), slices(figures.filter((each) => !invoked.includes(each)))]
+  const context = { operations, lanes, scale, marked, panels: called.length }
+  const panels = called.map(([each, buckets]) => panel(each, buckets, context))
+  const more = figures.length - called.length - told.length
   return html`<section id="run" aria-labelledby="time"><h2 id="time">The run over time</h2>
-<div class="chart">${timeAxis(scale)}${phases(result, scale)}${anomalyLane(view)}${faultLanes(lanes, scale)}${nodeLanes(result, scale)}${electionLane(leaderships, scale)}<div style="height:0;overflow:hidden" aria-hidden="true">${shades(lanes, scale)}</div></div>
-${legend()}${panels.map(({ markup }) => markup)}${more > 0 && html`<p class="note">${plural(more, 'kind')} of operations more in the tables.</p>`}
+${overview(view)}${legend()}${panels.map(({ markup }) => markup)}${consumerPanel(told, scale)}
+${more > 0 && html`<p class="note">${plural(more, 'kind')} of operations more in the tables.</p>`}
 ${processes(linesOf(operations, result.settings.concurrency), scale)}
-<p class="note">${thinned}</p>${jsonScript(READOUT_ID, readoutOf(view, slices))}</section>`
+<p class="note">${thinning(panels)}</p>${jsonScript(READOUT_ID, readoutOf(view, called))}</section>`
+}
+
+function overview(view: View): Markup {
+  const { result, scale, lanes, leaderships } = view
+  const hidden = html`<div style="height:0;overflow:hidden" aria-hidden="true">${shades(lanes, scale)}</div>`
+  return html`<div class="chart">${timeAxis(scale)}${phases(result, scale)}${anomalyLane(view)}${faultLanes(lanes, scale)}${nodeLanes(result, scale)}${electionLane(leaderships, scale)}${hidden}</div>`
+}
+
+function thinning(panels: readonly Panel[]): string {
+  const drawn = panels.reduce((sum, each) => sum + each.drawn, 0)
+  const of = panels.reduce((sum, each) => sum + each.of, 0)
+  return drawn === of
+    ? 'Every operation is drawn.'
+    : `${count(drawn)} of ${count(of)} operations are drawn: one for each dot of the picture, the slowest of each column, and all that anomalies name. The history has all.`
 }
 
 /** Where the anomalies lie that are told above. */
@@ -161,14 +170,19 @@ function readoutOf({ result, scale, leaderships }: View, slices: readonly (reado
       slices.map(([{ f }, { rate, p50, p99 }]) => [
         f,
         [
-          digits(rate.ok.map((each, i) => each + rate.handed[i]!)),
+          digits(rate.ok),
           digits(rate.fail.map((each, i) => each + rate.info[i]!)),
-          digits(p50),
-          digits(p99),
+          digits(stretched(p50)),
+          digits(stretched(p99)),
         ],
       ]),
     ),
   }
+}
+
+/** A value for each bucket, from fewer and longer slices. */
+function stretched(values: Float64Array): Float64Array {
+  return Float64Array.from({ length: BUCKETS }, (_, i) => values[Math.floor((i * values.length) / BUCKETS)]!)
 }
 
 function tables({ result, figures, scale }: View): Markup {

@@ -5,64 +5,79 @@
 import type { Operations, Outcome, Span } from '../operations.ts'
 import type { Stretch } from '../windows.ts'
 import { plural } from './format.ts'
-import { shaded } from './lanes.ts'
+import { shaded, timeAxis } from './lanes.ts'
 import { type Content, html, type Markup } from './markup.ts'
 import { OUTCOMES } from './points.ts'
 import { round, row, type Scale, svg, WIDTH } from './scale.ts'
 
-const LINE_HEIGHT = 9
+/** Few lines stand apart, so that each can be named. */
+const FEW = 16
 /** Lines that are drawn. */
 const LINES_MAX = 64
 /** Bars that are drawn in all lines together, about. */
 const BARS_MAX = 24_000
 
+function lineHeight(lines: number): number {
+  return lines <= FEW ? 14 : 8
+}
+
 export interface Line {
   readonly name: string
   readonly spans: readonly Span[]
-  /** Moments at which a consumer was handed something. */
-  readonly handed: readonly number[]
+  /** Moments of what a consumer told. */
+  readonly told: readonly number[]
 }
 
 /** Lines of clients in the order of their numbers, then those of consumers by name. */
 export function linesOf(operations: Operations, concurrency: number): Line[] {
-  const lines = new Map<number | string, { name: string; spans: Span[]; handed: number[] }>()
+  const lines = new Map<number | string, { name: string; spans: Span[]; told: number[] }>()
   const lineOf = (process: number | string) => {
-    const key = typeof process === 'number' ? process % Math.max(1, concurrency) : process
-    const line = lines.get(key) ?? { name: String(key), spans: [], handed: [] }
+    // A consumer whose client was lost comes again under the same name with another number behind it.
+    const key = typeof process === 'number' ? process % Math.max(1, concurrency) : process.replace(/#\d+$/, '')
+    const line = lines.get(key) ?? { name: String(key), spans: [], told: [] }
     lines.set(key, line)
     return line
   }
   for (const span of operations.spans) lineOf(span.process).spans.push(span)
-  for (const { process, time } of operations.handed) lineOf(process).handed.push(time)
+  for (const { process, time } of operations.told) lineOf(process).told.push(time)
   const rank = (key: number | string) => (typeof key === 'number' ? key : Number.MAX_SAFE_INTEGER)
   return [...lines].sort(([a], [b]) => rank(a) - rank(b) || (String(a) < String(b) ? -1 : 1)).map(([, line]) => line)
 }
 
 export function processes(lines: readonly Line[], scale: Scale): Markup {
   const shown = lines.slice(0, LINES_MAX)
-  const height = shown.length * LINE_HEIGHT + 4
   const left = lines.length - shown.length
-  const labels = shown.map(({ name }, i) => {
-    const every = shown.length > 12 ? 5 : 1
-    return i % every === 0 || Number.isNaN(Number(name))
-      ? html`<span style="top:${i * LINE_HEIGHT + 7}px">${name}</span>`
-      : ''
-  })
   const about = `operations of ${plural(lines.length, 'process', 'processes')} over time`
-  const chart = row(labels, height, svg(height, about, [shaded(height), ...lineBars(shown, scale)]))
-  return html`<section class="panel"><h3>By process <small>a line for each client or consumer, a bar for each operation${left > 0 ? `; ${plural(left, 'line')} more not drawn` : ''}</small></h3>${chart}</section>`
+  const height = heightOf(shown.length)
+  const chart = row(lineLabels(shown), height, svg(height, about, [shaded(height), ...lineBars(shown, scale)]))
+  const more = left > 0 ? `; ${plural(left, 'line')} more not drawn` : ''
+  return html`<section class="panel"><h3>By process <small>a line for each client or consumer, a bar for each operation${more}</small></h3>${chart}${timeAxis(scale)}</section>`
+}
+
+export function heightOf(lines: number): number {
+  return lines * lineHeight(lines) + 4
+}
+
+/** Every line's name if there are few, else every fifth one's. */
+export function lineLabels(lines: readonly Line[]): Content {
+  return lines.map(({ name }, i) =>
+    lines.length <= FEW || i % 5 === 0 ? html`<span style="top:${middle(i, lines.length)}px">${name}</span>` : '',
+  )
+}
+
+function middle(i: number, lines: number): number {
+  return (i + 0.5) * lineHeight(lines) + 2
 }
 
 /** The bars of lines one under the other, as one path for each outcome. */
 export function lineBars(lines: readonly Line[], scale: Scale): Content[] {
   const cells = Math.min(WIDTH, Math.max(100, Math.floor(BARS_MAX / Math.max(1, lines.length))))
-  const y = (i: number) => i * LINE_HEIGHT + 6
   const outcomes = OUTCOMES.map((outcome) => {
-    const d = lines.map(({ spans }, i) => barsOf(spans, outcome, scale, cells, y(i))).join('')
+    const d = lines.map(({ spans }, i) => barsOf(spans, outcome, scale, cells, middle(i, lines.length))).join('')
     return d === '' ? '' : html`<path class="${outcome}-bar" d="${d}"/>`
   })
-  const handed = lines.map(({ handed: times }, i) => dotsOf(times, scale, cells, y(i))).join('')
-  return [...outcomes, handed === '' ? '' : html`<path class="handed" d="${handed}"/>`]
+  const told = lines.map(({ told: times }, i) => dotsOf(times, scale, cells, middle(i, lines.length))).join('')
+  return [...outcomes, told === '' ? '' : html`<path class="told" d="${told}"/>`]
 }
 
 /** Of spans in the order of their beginning: bars on a grid of so many cells, touching ones joined. */

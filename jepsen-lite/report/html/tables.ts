@@ -12,21 +12,21 @@ const ERRORS_MAX = 20
 const WHAT_MAX = 300
 
 function table(caption: string, head: readonly string[], rows: readonly (readonly Content[])[]): Markup {
-  const cells = (row: readonly Content[]) =>
-    row.map((cell, i) =>
-      i === 0 ? html`<th scope="row">${cell}</th>` : html`<td${isNumber(cell) && html` class="number"`}>${cell}</td>`,
-    )
-  const header = head.map((name) => html`<th scope="col">${name}</th>`)
-  const body = rows.map((row) => html`<tr>${cells(row)}</tr>`)
+  const numeric = head.map((_, i) => i > 0 && rows.length > 0 && rows.every((row) => isNumber(row[i])))
+  const kind = (i: number) => numeric[i] === true && html` class="number"`
+  const header = head.map((name, i) => html`<th scope="col"${kind(i)}>${name}</th>`)
+  const cell = (content: Content, i: number) =>
+    i === 0 ? html`<th scope="row">${content}</th>` : html`<td${kind(i)}>${content}</td>`
+  const body = rows.map((row) => html`<tr>${row.map(cell)}</tr>`)
   return html`<div class="scroll" role="region" tabindex="0" aria-label="${caption}"><table><caption>${caption}</caption><thead><tr>${header}</tr></thead><tbody>${body}</tbody></table></div>`
 }
 
-const isNumber = (cell: Content) => typeof cell === 'string' && /^[\d,.]+( m?s| min.*)?$/.test(cell)
+const isNumber = (cell: Content) => typeof cell === 'string' && /^(–|[\d,.]+( m?s| min \d+ s)?)$/.test(cell)
 
 export function operationTable(figures: readonly Figures[], from: number): Markup {
-  const rows = figures.map(({ f, ok, fail, info, handed, latencyMs, gaps }) => [
+  const rows = figures.map(({ f, ok, fail, info, told, latencyMs, gaps }) => [
     f,
-    count(ok + handed),
+    count(ok + told),
     count(fail),
     count(info),
     latencyMs === undefined ? '–' : duration(latencyMs.p50),
