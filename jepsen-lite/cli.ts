@@ -65,7 +65,11 @@ function programOf(name: string): Command {
     .configureOutput({ outputError: () => {} })
     .showSuggestionAfterError(false)
     .option('--workload <name>', 'what clients do', defaults.workload)
-    .option('--nemesis <names>', 'faults, separated by commas; or all, or none', defaults.nemesis)
+    .option(
+      '--nemesis <names>',
+      'faults, separated by commas; or all, none, or mix: some, drawn from the seed',
+      defaults.nemesis,
+    )
     .option('--seconds <n>', 'how long operations go on under faults', wholeFrom(1), defaults.seconds)
     .option('--seed <n>', 'fixes operations and faults (default: a random one)', wholeFrom(0))
     .option('--nodes <n>', 'size of the cluster', wholeFrom(1), defaults.nodes)

@@ -3,6 +3,7 @@
  * drain. A slot keeps its place; the process in it is retired when nobody knows how its operation ended (its client may still be sending
  * it), and when its worker was killed.
  */
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Completion, Operation } from '../history.ts'
 import type { OpenProcess } from '../workers/pool.ts'
@@ -48,7 +49,7 @@ export class Slots {
 
   /** Resolves when every slot has its first client. Rejects when one has none within `withinMs`. */
   async open(withinMs: number): Promise<void> {
-    const late = AbortSignal.timeout(withinMs)
+    const late = timeout(withinMs)
     await Promise.all(this.#slots.map((slot) => slot.ensure(late)))
     const without = this.#slots.filter((slot) => !slot.isOpen).length
     if (without > 0) throw new Error(`${without} clients could not connect within ${withinMs} ms`)
@@ -56,7 +57,10 @@ export class Slots {
 
   start(): void {
     const beganMs = this.#options.now()
+    setMaxListeners(0, this.#stop.signal)
     this.#running = Promise.all(this.#slots.map((slot) => slot.run(beganMs, this.#stop.signal)))
+    // Whoever stops the slots hears of it.
+    this.#running.catch(() => {})
   }
 
   /** Resolves when the last operation is complete. Rejects when a slot failed: with a defect of the harness or of the workload. */
@@ -67,7 +71,7 @@ export class Slots {
 
   /** Resolves with how many slots have not finished their drain within `withinMs`. */
   async drain(withinMs: number): Promise<number> {
-    const late = AbortSignal.timeout(withinMs)
+    const late = timeout(withinMs)
     const done = await Promise.all(this.#slots.map((slot) => slot.drain(late)))
     return done.filter((isDone) => !isDone).length
   }
@@ -162,6 +166,13 @@ class Slot {
     this.#client = undefined
     this.#process += this.#options.concurrency
   }
+}
+
+/** Every slot listens to it. */
+function timeout(ms: number): AbortSignal {
+  const signal = AbortSignal.timeout(ms)
+  setMaxListeners(0, signal)
+  return signal
 }
 
 /** Resolves after `ms`, or as soon as the signal aborts. */

@@ -1,0 +1,41 @@
+/** Workloads for tests of the worker pool: clients without a cluster, whose operations do what the test asks for. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { MeshError } from '../../../client/index.ts'
+import type { Completion, Json, Operation } from '../../../jepsen-lite/history.ts'
+import type { ClientContext, Workload, WorkloadClient } from '../../../jepsen-lite/workload.ts'
+
+class FakeClient implements WorkloadClient {
+  readonly #context: ClientContext
+
+  constructor(context: ClientContext) {
+    this.#context = context
+  }
+
+  async invoke({ f, value }: Operation): Promise<Completion> {
+    const { emit, process: number, slot } = this.#context
+    if (f === 'who') return { type: 'ok', value: { process: number, slot, pid: process.pid } }
+    if (f === 'hang') await sleep(600_000)
+    if (f === 'throw') throw new TypeError('a defect of the workload')
+    if (f === 'exit') process.exit(3)
+    if (f === 'emitAndDie') {
+      for (let i = 0; i < Number(value); i++) await emit(`c${number}`, 'deliver', i)
+      process.kill(process.pid, 'SIGKILL')
+    }
+    return { type: 'ok', value: value as Json }
+  }
+
+  close(): Promise<void> {
+    return this.#context.emit(`c${this.#context.process}`, 'closed', null)
+  }
+}
+
+const fake = {
+  async open(context: ClientContext): Promise<WorkloadClient> {
+    if (context.slot === 9) throw new MeshError('NoQuorum', 'nobody there')
+    return new FakeClient(context)
+  },
+} as Partial<Workload> as Workload
+
+export function findWorkload(name: string): Workload | undefined {
+  return name === 'fake' ? fake : undefined
+}

@@ -1,0 +1,89 @@
+import path from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { Json } from '../../../jepsen-lite/history.ts'
+import { type OpenProcess, WorkerPool } from '../../../jepsen-lite/workers/pool.ts'
+import { eventually } from '../../support/eventually.ts'
+
+const module = path.join(import.meta.dirname, 'fake-workloads.ts')
+let pool: WorkerPool | undefined
+let emitted: [string, string, Json][] = []
+
+afterEach(async () => {
+  await pool?.stop()
+  pool = undefined
+})
+
+async function start(workers = 2, workload = 'fake'): Promise<WorkerPool> {
+  emitted = []
+  pool = await WorkerPool.start({
+    workers,
+    begin: { type: 'begin', module, workload, connectOptions: { servers: [] }, concurrency: 4 },
+    execArgv: ['--import', 'tsx'],
+    emitted: (name, f, value) => void emitted.push([name, f, value]),
+  })
+  return pool
+}
+
+const who = async (open: OpenProcess) => (await open.invoke({ f: 'who', value: null })).value as Record<string, number>
+
+describe('the pool of workers', () => {
+  it('does operations of several processes in several workers', async () => {
+    const { open } = bound(await start())
+    const all = await Promise.all([0, 1, 2, 3].map((slot) => open(slot, slot + 40).then(who)))
+    expect(all.map(({ process, slot }) => [process, slot])).toEqual([0, 1, 2, 3].map((slot) => [slot + 40, slot]))
+    expect(all[0]!.pid).toBe(all[2]!.pid)
+    expect(all[0]!.pid).not.toBe(all[1]!.pid)
+  })
+
+  it('makes open operations of a killed worker info, and starts it anew', async () => {
+    const { open, pool } = bound(await start())
+    const [mine, other, beside] = await Promise.all([open(0, 0), open(1, 1), open(2, 2)])
+    const before = await who(mine)
+    const hanging = mine.invoke({ f: 'hang', value: null })
+    expect(await pool.kill(0)).toBe(2)
+    expect(await hanging).toEqual({ type: 'info', error: expect.stringContaining('Killed') })
+    expect([mine.isAlive, other.isAlive, beside.isAlive]).toEqual([false, true, false])
+    expect(await mine.invoke({ f: 'who', value: null })).toMatchObject({ type: 'info' })
+    await mine.close()
+    const again = await open(0, 4)
+    expect((await who(again)).pid).not.toBe(before.pid)
+    expect(await pool.kill(0)).toBe(1)
+    expect(pool.failures).toEqual([])
+  })
+
+  it('loses nothing of what was emitted before a kill', async () => {
+    const { open } = bound(await start(1))
+    const dying = await open(0, 0)
+    await dying.invoke({ f: 'emitAndDie', value: 500 })
+    await eventually(() => !dying.isAlive, { what: 'the worker is gone' })
+    expect(emitted).toEqual(Array.from({ length: 500 }, (_, i) => ['c0', 'deliver', i]))
+  })
+
+  it('tells what is thrown past a workload, and an end that nobody wanted, and goes on', async () => {
+    const { open, pool } = bound(await start())
+    const [throwing, ending] = await Promise.all([open(0, 0), open(1, 1)])
+    expect(await throwing.invoke({ f: 'throw', value: null })).toMatchObject({ type: 'info' })
+    expect(await ending.invoke({ f: 'exit', value: null })).toMatchObject({ type: 'info' })
+    const failures = await eventually(() => pool.failures.length === 2 && pool.failures, { what: 'both are told' })
+    expect(failures.join('\n')).toContain('TypeError: a defect of the workload')
+    expect(failures.join('\n')).toContain('ended by itself: exit code 3')
+    expect((await who(await open(0, 4))).slot).toBe(0)
+  })
+
+  it('rejects a client that cannot connect, and closes one that is done with', async () => {
+    const { open } = bound(await start(1))
+    await expect(open(9, 9)).rejects.toThrow('NoQuorum: nobody there')
+    const mine = await open(0, 0)
+    await mine.close()
+    expect(emitted).toEqual([['c0', 'closed', null]])
+  })
+
+  it('does not start with a workload that there is not', async () => {
+    await expect(start(1, 'nothing')).rejects.toThrow('has no workload nothing')
+  })
+})
+
+/** `open` may be handed around. */
+function bound(pool: WorkerPool) {
+  return { pool, open: (slot: number, process: number) => pool.open(slot, process) }
+}
