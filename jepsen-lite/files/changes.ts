@@ -30,14 +30,9 @@ export type Naming =
       readonly from: string
       readonly to: string
       readonly inode: number
-      readonly kept?: Kept
+      readonly kept?: string
     }
-  | { readonly kind: 'remove'; readonly path: string; readonly kept: Kept }
-
-export interface Kept {
-  readonly name: string
-  readonly inode: number
-}
+  | { readonly kind: 'remove'; readonly path: string; readonly kept: string }
 
 export type Change = Write | Naming
 
@@ -52,7 +47,7 @@ export function isWrite(change: Change): change is Write {
   return change.kind === 'write'
 }
 
-export function keptOf(change: Change): Kept | undefined {
+export function keptOf(change: Change): string | undefined {
   return change.kind === 'rename' || change.kind === 'remove' ? change.kept : undefined
 }
 

@@ -99,12 +99,7 @@ export class Journal {
       const change = this.#changes.get(id)
       const kept = change && keptOf(change)
       this.#changes.delete(id)
-      if (kept === undefined) continue
-      dropped.push(kept.name)
-      // The file has no name any more: its number may come again.
-      for (const [other, write] of this.#changes) {
-        if (isWrite(write) && write.inode === kept.inode) this.#changes.delete(other)
-      }
+      if (kept !== undefined) dropped.push(kept)
     }
     if (range === undefined) return dropped
     for (const [id, write] of this.#changes) {

@@ -165,7 +165,7 @@ function rollBackNames(dataDir: string, folder: string, namings: readonly Naming
 function undoNaming(dataDir: string, folder: string, naming: Naming): boolean {
   const restore = (path: string) => {
     const kept = keptOf(naming)
-    if (kept !== undefined) moveFile(join(folder, kept.name), path)
+    if (kept !== undefined) moveFile(join(folder, kept), path)
   }
   switch (naming.kind) {
     case 'create':

@@ -4,7 +4,7 @@
  */
 import fs from 'node:fs'
 import { join } from 'node:path'
-import type { Kept, Naming } from './changes.ts'
+import type { Naming } from './changes.ts'
 import type { Descriptors, ShimParts } from './shim-descriptors.ts'
 
 /** As they were before the shim took their places. */
@@ -61,10 +61,9 @@ export class Names {
   }
 
   /** A second name for the file, so that it outlives the first. */
-  #keep(path: string): Kept | undefined {
+  #keep(path: string): string | undefined {
     const absolute = this.#absolute(path)
-    const inode = inodeOf(absolute)
-    if (inode === undefined) return undefined
+    if (inodeOf(absolute) === undefined) return undefined
     const name = `kept-${++this.#lastKept}`
     const place = join(this.#parts.journal.folder, name)
     try {
@@ -74,7 +73,7 @@ export class Names {
       if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error
       real.copyFileSync(absolute, place)
     }
-    return { name, inode }
+    return name
   }
 
   #absolute(path: string): string {
