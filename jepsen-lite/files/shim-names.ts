@@ -44,7 +44,8 @@ export class Names {
     const bytes = fs.statSync(this.#absolute(path), { throwIfNoEntry: false })?.size ?? 0
     const kept = this.#keep(path)
     // What `rm` comes to for a file: it would call functions that have the shim in their places.
-    await this.#follow(kept && { kind: 'remove', path, kept }, () => real.promises.unlink(this.#absolute(path)))
+    const naming = kept === undefined ? undefined : ({ kind: 'remove', path, kept } as const)
+    await this.#follow(naming, () => real.promises.unlink(this.#absolute(path)))
     this.#parts.faults.removed(bytes)
   }
 
