@@ -1,0 +1,171 @@
+import { describe, expect, it } from 'vitest'
+import {
+  deliveriesOf,
+  duplicates,
+  reorderings,
+  repeatedAttempts,
+  resurrections,
+  unexpectedDeliveries,
+} from '../../../jepsen-lite/check/deliveries.ts'
+import { fields, operationsOf } from '../../../jepsen-lite/check/operations.ts'
+import { Story } from './story.ts'
+
+const one = { consumer: '1 q#1', queue: 'q', id: 7 }
+const again = { ...one, consumer: '2 q#1', attempt: 2 }
+
+function types(anomalies: readonly { readonly type: string; readonly events: readonly number[] }[]) {
+  return anomalies.map(({ type, events }) => [type, ...events])
+}
+
+describe('what consumers tell', () => {
+  it('is read as deliveries with what became of them', () => {
+    const { history } = new Story().deliver(one).settle(one, 'nack').settled(one).deliver(again).lost(again)
+    expect(deliveriesOf(history)).toMatchObject([
+      { id: 7, attempt: 1, settle: { as: 'nack', event: { index: 1 } }, settled: { index: 2 }, lost: undefined },
+      { id: 7, attempt: 2, settle: undefined, settled: undefined, lost: { index: 4 } },
+    ])
+  })
+
+  it('is told apart by consumer and attempt', () => {
+    const second = { ...one, attempt: 2 }
+    const { history } = new Story().deliver(one).deliver(second).deliver(again).settle(second)
+    expect(deliveriesOf(history).map(({ settle }) => settle?.as)).toEqual([undefined, 'ack', undefined])
+  })
+})
+
+describe('attempts', () => {
+  it('may be several at one message, and one at each of several', () => {
+    const { history } = new Story()
+      .take(one, 'nack')
+      .take(again)
+      .take({ ...one, queue: 'other' })
+    expect(repeatedAttempts(deliveriesOf(history))).toEqual([])
+  })
+
+  it('are made once', () => {
+    const { history } = new Story().deliver(one).deliver({ ...one, consumer: '2 q#1' })
+    expect(types(repeatedAttempts(deliveriesOf(history)))).toEqual([['repeated', 0, 1]])
+  })
+
+  it.each([0, 1.5, -1])('count from 1, not %s', (attempt) => {
+    const { history } = new Story().deliver({ ...one, attempt })
+    expect(types(repeatedAttempts(deliveriesOf(history)))).toEqual([['attempts', 0]])
+  })
+
+  it.each(['ack', 'reject'])('end with a confirmed %s', (as) => {
+    const { history } = new Story().take(one, as).deliver(again)
+    expect(types(resurrections(deliveriesOf(history)))).toEqual([['resurrected', 0, 1, 2, 3]])
+  })
+
+  it('have ended also when the later one was recorded earlier', () => {
+    const { history } = new Story().deliver(again).take(one)
+    expect(types(resurrections(deliveriesOf(history)))).toEqual([['resurrected', 0, 1, 2, 3]])
+  })
+
+  it('go on after a nack, after an ack without confirmation, and late ones come late', () => {
+    const { history } = new Story()
+      .take(one, 'nack')
+      .deliver(again)
+      .settle(again)
+      .lost(again)
+      .take({ ...one, attempt: 4 })
+      .deliver({ ...one, attempt: 3 })
+    expect(resurrections(deliveriesOf(history))).toEqual([])
+  })
+})
+
+describe('what was published once', () => {
+  it('is one message in each queue', () => {
+    const { history } = new Story()
+      .take(one, 'nack')
+      .take(again)
+      .take({ ...one, queue: 'other', message: 'another' })
+    expect(duplicates(deliveriesOf(history))).toEqual([])
+  })
+
+  it('is not two messages of a queue', () => {
+    const { history } = new Story().take(one).take({ ...one, message: 'another' })
+    expect(types(duplicates(deliveriesOf(history)))).toEqual([['duplicated', 0, 3]])
+  })
+
+  it('was published, and not refused', () => {
+    const { history } = new Story()
+      .invoke(0, 'publish', { id: 7 })
+      .fail(0)
+      .did(0, 'publish', { id: 8 })
+      .deliver(one)
+      .deliver({ ...one, id: 8 })
+      .deliver({ ...one, id: 9 })
+    const publishes = new Map(operationsOf(history).map((each) => [fields(each.invoke.value).id, each]))
+    expect(types(unexpectedDeliveries(deliveriesOf(history), publishes))).toEqual([
+      ['unexpected', 0, 1, 4],
+      ['unexpected', 6],
+    ])
+  })
+})
+
+describe('the order of a queue', () => {
+  /** Deliveries of 0, 1, … with where their publishes stand. */
+  const rows = (placed: { from: number; to: number; place?: number }[]) => {
+    const story = new Story()
+    for (const id of placed.keys()) story.deliver({ ...one, id })
+    return deliveriesOf(story.history).map((delivery, i) => ({ delivery, placed: { place: 0, ...placed[i]! } }))
+  }
+  const kinds = (placed: { from: number; to: number; place?: number }[]) =>
+    reorderings(rows(placed)).map(({ type }) => type)
+
+  it('is that of publishes that followed each other', () => {
+    expect(
+      kinds([
+        { from: 1, to: 2 },
+        { from: 3, to: 4 },
+      ]),
+    ).toEqual([])
+    expect(
+      kinds([
+        { from: 3, to: 4 },
+        { from: 1, to: 2 },
+      ]),
+    ).toEqual(['reordered'])
+  })
+
+  it('is open among those that overlap or whose end nobody knows', () => {
+    expect(
+      kinds([
+        { from: 3, to: 6 },
+        { from: 1, to: 4 },
+      ]),
+    ).toEqual([])
+    expect(
+      kinds([
+        { from: 3, to: 4 },
+        { from: 1, to: Number.POSITIVE_INFINITY },
+      ]),
+    ).toEqual([])
+  })
+
+  it('is that of their places in one operation', () => {
+    expect(
+      kinds([
+        { from: 1, to: 9, place: 0 },
+        { from: 1, to: 9, place: 1 },
+      ]),
+    ).toEqual([])
+    expect(
+      kinds([
+        { from: 1, to: 9, place: 1 },
+        { from: 1, to: 9, place: 0 },
+      ]),
+    ).toEqual(['reordered'])
+  })
+
+  it('is held against the latest that came before, not only the last', () => {
+    expect(
+      kinds([
+        { from: 7, to: 8 },
+        { from: 5, to: 9 },
+        { from: 1, to: 6 },
+      ]),
+    ).toEqual(['reordered'])
+  })
+})
