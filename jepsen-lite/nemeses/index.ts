@@ -1,4 +1,28 @@
 /** Every nemesis there is. */
 import type { Nemesis } from '../nemesis.ts'
+import { clients } from './clients.ts'
+import { delay } from './delay.ts'
+import { kill } from './kill.ts'
+import { members } from './members.ts'
+import { partition } from './partition.ts'
+import { pause } from './pause.ts'
+import { rolling } from './rolling.ts'
+import { slowConsumer } from './slow-consumer.ts'
+import { slowLink } from './slow-link.ts'
+import { stall } from './stall.ts'
+import { transfer } from './transfer.ts'
 
-export const nemeses: readonly Nemesis[] = []
+/** In the order in which `--list` shows them. */
+export const nemeses: readonly Nemesis[] = [
+  kill,
+  partition,
+  pause,
+  delay,
+  stall,
+  slowLink,
+  transfer,
+  members,
+  rolling,
+  clients,
+  slowConsumer,
+]
