@@ -20,13 +20,15 @@ export interface Scene {
   readonly pending: Pending
   /** Publishers publish, requesters ask. */
   isBusy: boolean
-  /** Somebody publishes all the same, a little. */
-  isPulsing: boolean
-  /** Consumers settle everything at once. */
+  /** Consumers keep nothing back, and settle what they get after `holdMs`. */
   isCalm: boolean
+  holdMs: number
   /** Runs what follows upon a promise; what it throws ends the run. */
   readonly guard: (action: () => void) => void
 }
+
+/** Queues that an administrator plays with. */
+export const spareQueues = ['t1', 't2', 't3'] as const
 
 export const requestTimeoutMs = 2_000
 const connectTimeoutMs = 10_000
@@ -36,6 +38,10 @@ export abstract class Actor {
   readonly process: SimulatedClient
   protected readonly scene: Scene
   protected readonly random: Random
+  /** Nodes that it connects to. */
+  protected get servers(): readonly string[] {
+    return this.scene.servers
+  }
 
   constructor(process: SimulatedClient, scene: Scene, random: Random) {
     this.process = process
@@ -77,7 +83,7 @@ export abstract class Actor {
   #connect(): void {
     const { publishTimeoutMs } = this.scene.work
     const options: ConnectOptions = {
-      servers: this.random.shuffled(this.scene.servers),
+      servers: this.random.shuffled(this.servers),
       publishTimeoutMs,
       requestTimeoutMs,
       connectTimeoutMs,
@@ -95,19 +101,22 @@ export class Publisher extends Actor {
   #n = 0
 
   protected work(client: Client): void {
-    const { publishesPerSecond, burstMax } = this.scene.work
+    const { publishesPerSecond, burstMax, bodyBytesMax } = this.scene.work
     const next = (): void => {
-      if (this.scene.isBusy) for (let left = 1 + this.random.below(burstMax); left > 0; left--) this.publish(client)
+      if (this.scene.isBusy) {
+        for (let left = 1 + this.random.below(burstMax); left > 0; left--) {
+          this.publish(client, this.random.chance(0.2) ? this.random.below(bodyBytesMax) : 8)
+        }
+      }
       this.after(this.random.exponential((1000 * burstMax) / (2 * publishesPerSecond)), next)
     }
     next()
   }
 
-  protected publish(client: Client): void {
+  protected publish(client: Client, bytes: number): void {
     const { ledger, work } = this.scene
     const value: Value = { publisher: this.process.name, n: ++this.#n }
     const topic = this.random.pick(topics)
-    const bytes = this.random.chance(0.2) ? this.random.below(work.bodyBytesMax) : 8
     ledger.published(value, topic)
     const promise = client.publish(topic, { ...value, padding: new Uint8Array(bytes) })
     this.follow(
@@ -118,12 +127,36 @@ export class Publisher extends Actor {
   }
 }
 
-/** Publishes a little while the scene asks for it. */
+/** How somebody publishes while the others rest. */
+export interface Beat {
+  readonly everyMs: number
+  readonly bodyBytes: number
+  /** The only nodes that it connects to; undefined: any. */
+  readonly servers?: readonly string[]
+}
+
+/** Publishes steadily until it is stopped. */
 export class Pulse extends Publisher {
+  readonly #beat: Beat
+  #isOver = false
+
+  constructor(process: SimulatedClient, scene: Scene, random: Random, beat: Beat) {
+    super(process, scene, random)
+    this.#beat = beat
+  }
+
+  stop(): void {
+    this.#isOver = true
+  }
+
+  protected override get servers(): readonly string[] {
+    return this.#beat.servers ?? super.servers
+  }
+
   protected override work(client: Client): void {
-    if (!this.scene.isPulsing) return
-    this.publish(client)
-    this.after(400, () => this.work(client))
+    if (this.#isOver) return
+    this.publish(client, this.#beat.bodyBytes)
+    this.after(this.#beat.everyMs, () => this.work(client))
   }
 }
 
@@ -132,6 +165,8 @@ export class Consumer extends Actor {
   readonly #pattern: string
   /** Of each publisher the greatest number that came as a first attempt. */
   readonly #last = new Map<string, number>()
+  /** Messages that it has got and not settled. */
+  #holds = 0
 
   constructor(process: SimulatedClient, scene: Scene, random: Random, queue: string, pattern: string) {
     super(process, scene, random)
@@ -159,14 +194,21 @@ export class Consumer extends Actor {
   #take(message: Message): void {
     const { ledger, work } = this.scene
     ledger.received(this.#queue, message, this.#last)
-    let ms = this.scene.isCalm ? 0 : this.random.below(work.handleMsMax + 1)
-    if (ms > 0 && this.random.chance(work.lateChance)) ms += 2.5 * work.visibilityTimeoutMs
+    this.#holds++
+    // What a lost session left behind counts as well, so only somebody who had nothing before can be asked.
+    if (this.scene.holdMs > 0 && this.#holds > work.prefetch) {
+      throw new Violation('nobody gets more than it has room for', `${this.process.name} holds ${this.#holds}`)
+    }
+    const { isCalm, holdMs } = this.scene
+    let ms = isCalm ? holdMs : this.random.below(work.handleMsMax + 1)
+    if (!isCalm && ms > 0 && this.random.chance(work.lateChance)) ms += 2.5 * work.visibilityTimeoutMs
     if (ms === 0) this.#settle(message)
     else this.after(ms, () => this.#settle(message))
   }
 
   #settle(message: Message): void {
     const { ledger, isCalm, work } = this.scene
+    this.#holds--
     const is = (chance: number) => !isCalm && this.random.chance(chance)
     const ended = () => ledger.settled(this.#queue, message.id)
     const settle = (what: string, promise: Promise<void>, done: () => void) =>
@@ -251,7 +293,7 @@ export class Administrator extends Actor {
 
   #act(client: Client): void {
     const { publishTimeoutMs } = this.scene.work
-    const queue = client.queue(this.random.pick(['t1', 't2', 't3']))
+    const queue = client.queue(this.random.pick(spareQueues))
     const pattern = this.random.pick(['a.*', '#', 'c'])
     const commands: readonly (readonly [string, number, () => Promise<unknown>])[] = [
       ['declare', publishTimeoutMs, () => queue.declare({ durable: true })],

@@ -46,6 +46,11 @@ export class Pending {
     for (const open of this.#open) if (open.client === client) this.#open.delete(open)
   }
 
+  /** How many are open of clients of that name, in whatever life. */
+  openOf(name: string): number {
+    return [...this.#open].filter(({ client }) => client.name.startsWith(`${name}.`)).length
+  }
+
   /** A few of those that are open. */
   describe(): string {
     return [...this.#open]

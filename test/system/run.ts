@@ -9,8 +9,8 @@ import { fastDisk } from '../sim/swarm.ts'
 import { Trace } from '../sim/trace.ts'
 import { Violation } from '../sim/violation.ts'
 import { Random } from '../support/random.ts'
-import type { Scene } from './actors.ts'
-import { Finale } from './finale.ts'
+import type { Beat, Scene } from './actors.ts'
+import { playFinale } from './finales/index.ts'
 import { Ledger } from './ledger.ts'
 import { Nemesis, type NemesisCounts } from './nemesis.ts'
 import { fairWeather, Network } from './network.ts'
@@ -72,6 +72,7 @@ const foundedWithinMs = 10_000
 const healedWithinMs = 25_000
 /** What is published to a healed cluster, and how long that may take. */
 const pulses = 3
+const pulse: Beat = { everyMs: 400, bodyBytes: 8 }
 /** A leader that had no room on its disk looks again within this time, whatever its clock. */
 const diskLookMs = 1_200
 const servedWithinMs = 10_000
@@ -135,8 +136,8 @@ class Run {
       ledger: this.#ledger,
       pending: this.#pending,
       isBusy: true,
-      isPulsing: false,
       isCalm: false,
+      holdMs: 0,
       guard: (action) => {
         try {
           action()
@@ -186,20 +187,24 @@ class Run {
     }
     await this.#heal()
     this.#judge()
-    const { swarm, scheduler, network, trace, oracle, nodes } = { ...this.#world(), nodes: this.#nodes }
-    const run = (ms: number, until?: () => boolean) => this.#advance(ms, until)
-    const random = this.#random.fork()
-    await new Finale({ kind: swarm.finale, scheduler, network, trace, oracle, nodes, random, run }).play()
-  }
-
-  #world() {
-    return {
-      swarm: this.#swarm,
-      scheduler: this.#scheduler,
+    await playFinale(this.#swarm.finale, {
       network: this.#network,
       trace: this.#trace,
-      oracle: this.#oracle,
-    }
+      nodes: this.#nodes,
+      random: this.#random.fork(),
+      scene: this.#scene,
+      workload: this.#workload,
+      leader: () => this.#leader(),
+      run: (ms, until) => this.#advance(ms, until),
+      conclude: () => this.#conclude(),
+    })
+  }
+
+  /** Lets the work at hand come to its end, and looks into the books again. */
+  async #conclude(): Promise<void> {
+    await this.#advance(servedWithinMs, () => this.#isDone())
+    if (!this.#isDone()) throw new Violation('a healed cluster serves', this.#describe())
+    this.#judge()
   }
 
   /** Ends all faults. From here on the cluster must recover by itself, and bring its work to an end. */
@@ -230,9 +235,9 @@ class Run {
   async #servesAgain(): Promise<void> {
     await this.#advance(diskLookMs)
     const { acked, unknown, refused } = this.#ledger
-    this.#workload.startPulse()
+    const stopPulse = this.#workload.startPulse('pulse', pulse)
     await this.#advance(servedWithinMs, () => this.#ledger.acked >= acked + pulses)
-    this.#workload.stopPulse()
+    stopPulse()
     await this.#advance(servedWithinMs, () => this.#isDone())
     const failed = this.#ledger.unknown + this.#ledger.refused - unknown - refused
     if (this.#ledger.acked < acked + pulses || failed > 0 || !this.#isDone()) {

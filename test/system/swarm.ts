@@ -57,7 +57,7 @@ export interface Ambush {
 }
 
 /** What is looked at in the quiet after the faults. */
-export const finaleKinds = ['calm', 'rejoin', 'deadLeader'] as const
+export const finaleKinds = ['calm', 'rejoin', 'deadLeader', 'abandon', 'reconnect', 'leapfrog'] as const
 export type FinaleKind = (typeof finaleKinds)[number]
 
 export interface Work {
@@ -111,7 +111,27 @@ export interface Swarm {
 /** Topics of all publishers. */
 export const topics = ['a.x', 'a.y', 'b.x', 'c'] as const
 
+/** Without these a finale would take long, or show nothing. */
+const finaleNeeds: Readonly<Record<FinaleKind, (swarm: Swarm) => Partial<Swarm>>> = {
+  calm: () => ({}),
+  rejoin: () => ({}),
+  deadLeader: () => ({}),
+  abandon: () => ({ sessionLeaseMs: 3_000 }),
+  reconnect: () => ({ detachGraceMs: 1_000 }),
+  leapfrog: ({ work }) => ({
+    checkpointBytes: 4_096,
+    trailingLogBytesMax: 0,
+    leaderlessCloseMs: 5_000,
+    work: { ...work, publishTimeoutMs: 30_000 },
+  }),
+}
+
 export function drawSwarm(random: Random): Swarm {
+  const swarm = drawAny(random)
+  return { ...swarm, ...finaleNeeds[swarm.finale](swarm) }
+}
+
+function drawAny(random: Random): Swarm {
   const work = drawWork(random)
   const nodes = random.chance(0.03) ? 1 : random.pick([3, 3, 3, 5])
   // Now and then nothing happens at all: then nothing may happen to the leader either.

@@ -7,6 +7,7 @@ import type { Random } from '../support/random.ts'
 import {
   type Actor,
   Administrator,
+  type Beat,
   Consumer,
   ExclusiveSubscriber,
   Founder,
@@ -93,15 +94,33 @@ export class Workload {
     return this.#anyRole()?.actor?.process.name
   }
 
-  /** One more publisher, who goes on while the others rest. */
-  startPulse(): void {
+  /** One more publisher, who goes on while the others rest; the returned function stops it. `name` is new. */
+  startPulse(name: string, beat: Beat): () => void {
     const { scene } = this.#options
-    scene.isPulsing = true
-    this.#play(this.#add('pulse', (process, random) => new Pulse(process, scene, random)))
+    let pulse: Pulse | undefined
+    this.#play(
+      this.#add(name, (process, random) => {
+        pulse = new Pulse(process, scene, random, beat)
+        return pulse
+      }),
+    )
+    return () => pulse?.stop()
   }
 
-  stopPulse(): void {
-    this.#options.scene.isPulsing = false
+  /** Names of all clients' machines. */
+  get machines(): readonly string[] {
+    return this.#roles.flatMap(({ actor }) => (actor === undefined ? [] : [actor.process.name]))
+  }
+
+  /** All processes die, and nobody takes their roles. */
+  killAll(): void {
+    const { scene } = this.#options
+    for (const role of this.#roles) {
+      if (role.actor === undefined) continue
+      role.actor.process.kill()
+      scene.pending.died(role.actor.process)
+      role.actor = undefined
+    }
   }
 
   #castAll(): void {
