@@ -101,22 +101,24 @@ export class Publisher extends Actor {
   #n = 0
 
   protected work(client: Client): void {
-    const { publishesPerSecond, burstMax, bodyBytesMax } = this.scene.work
+    const { publishesPerSecond, burstMax } = this.scene.work
     const next = (): void => {
-      if (this.scene.isBusy) {
-        for (let left = 1 + this.random.below(burstMax); left > 0; left--) {
-          this.publish(client, this.random.chance(0.2) ? this.random.below(bodyBytesMax) : 8)
-        }
-      }
+      if (this.scene.isBusy) for (let left = 1 + this.random.below(burstMax); left > 0; left--) this.publish(client)
       this.after(this.random.exponential((1000 * burstMax) / (2 * publishesPerSecond)), next)
     }
     next()
   }
 
-  protected publish(client: Client, bytes: number): void {
+  /** Of the next message. */
+  protected bodyBytes(): number {
+    return this.random.chance(0.2) ? this.random.below(this.scene.work.bodyBytesMax) : 8
+  }
+
+  protected publish(client: Client): void {
     const { ledger, work } = this.scene
     const value: Value = { publisher: this.process.name, n: ++this.#n }
     const topic = this.random.pick(topics)
+    const bytes = this.bodyBytes()
     ledger.published(value, topic)
     const promise = client.publish(topic, { ...value, padding: new Uint8Array(bytes) })
     this.follow(
@@ -153,9 +155,13 @@ export class Pulse extends Publisher {
     return this.#beat.servers ?? super.servers
   }
 
+  protected override bodyBytes(): number {
+    return this.#beat.bodyBytes
+  }
+
   protected override work(client: Client): void {
     if (this.#isOver) return
-    this.publish(client, this.#beat.bodyBytes)
+    this.publish(client)
     this.after(this.#beat.everyMs, () => this.work(client))
   }
 }

@@ -38,9 +38,19 @@ const sessions: readonly PlantedBreak[] = [
     '  state.timers.stop(session.grace)\n  returnAllBut(state, session, [])\n',
     '  state.timers.stop(session.grace)\n',
   ]),
+  planted('let a detached session live for ever', 'the lease of a detached session ends', [
+    'node/queue/sessions.ts',
+    '  state.timers.set(session.lease, sinceMs + session.leaseMs)\n',
+    '',
+  ]),
 ]
 
 const sdk: readonly PlantedBreak[] = [
+  planted('hold nothing over a reconnect', 'a hello lists what is still held, and the rest is dropped', [
+    'client/session.ts',
+    'if (runs.length > 0) held.push({ consumer: incarnation, runs })',
+    '',
+  ]),
   planted('send nothing again on a new attachment', 'what was sent and has no outcome is sent again', [
     'client/sequencer.ts',
     '    this.#trim()\n    this.#resend = true\n',
@@ -59,6 +69,11 @@ const sdk: readonly PlantedBreak[] = [
 ]
 
 const machine: readonly PlantedBreak[] = [
+  planted('forget the timers when leadership moves', 'timers live in the state, and each leader arms them (trap 33)', [
+    'node/group.ts',
+    '      this.#proposer.begin(this.machine)\n      this.#proposer.watchTimers(this.machine.nextTimerMs())\n',
+    '      this.#proposer.begin(this.machine)\n',
+  ]),
   planted('apply a repeated publish again', 'a repeat gets its old outcome (trap 35)', [
     'node/queue/publish.ts',
     'const repeats = Math.min(expected - first, count)',
@@ -87,6 +102,16 @@ const machine: readonly PlantedBreak[] = [
 ]
 
 const storage: readonly PlantedBreak[] = [
+  planted('jump to a later state and tell nobody', 'after an install the sessions here hear where they stand', [
+    'node/group.ts',
+    '    onRestored(effects)\n',
+    '',
+  ]),
+  planted('keep bodies that were read ahead of what is applied', 'what is not committed may be replaced (§5.3)', [
+    'node/bodies.ts',
+    'entries.filter((entry) => entry.index <= last)',
+    'entries.filter((entry) => entry.index <= last + 1_000)',
+  ]),
   planted('restore no outcomes from a checkpoint', 'a repeat gets its old outcome (trap 35)', [
     'node/queue/restore.ts',
     '      addNew(session.outcomes, outcome.sequence, outcome)\n',

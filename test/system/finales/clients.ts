@@ -67,6 +67,7 @@ export const breaksSockets: Finale = async (stage) => {
   for (const machine of workload.machines) for (const node of network.partners(machine)) network.break(machine, node)
   await run(1_200)
   stop()
+  scene.holdMs = 0
   await conclude()
   const again = scene.ledger.redeliveries - redeliveries
   if (again > 0) throw new Violation('what is still held is not handed out again', `${again} messages`)
