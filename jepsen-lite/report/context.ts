@@ -23,16 +23,21 @@ export interface Context {
   readonly omitted: number
 }
 
-/** Events of an anomaly that are shown. */
-export const MARKED_MAX = 12
 /** Events before and after each of them. */
 export const AROUND = 4
 
-/** `pairs` gives for the index of an invocation that of its completion, and the other way round. */
-export function contextOf(history: readonly Event[], anomaly: Anomaly, pairs: ReadonlyMap<number, number>): Context {
+/**
+ * Of at most `most` events that show it. `pairs` gives for the index of an invocation that of its completion, and the other way round.
+ */
+export function contextOf(
+  history: readonly Event[],
+  anomaly: Anomaly,
+  pairs: ReadonlyMap<number, number>,
+  most: number,
+): Context {
   const known = [...new Set(anomaly.events)].filter((index) => history[index] !== undefined)
   const marked = new Set<number>()
-  for (const index of known.slice(0, MARKED_MAX)) {
+  for (const index of known.slice(0, most)) {
     marked.add(index)
     const other = pairs.get(index)
     if (other !== undefined) marked.add(other)
@@ -48,5 +53,5 @@ export function contextOf(history: readonly Event[], anomaly: Anomaly, pairs: Re
     parts.at(-1)!.rows.push({ event: history[index]!, marked: marked.has(index) })
     last = index
   }
-  return { parts, omitted: Math.max(0, known.length - MARKED_MAX) }
+  return { parts, omitted: Math.max(0, known.length - most) }
 }

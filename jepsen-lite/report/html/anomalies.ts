@@ -14,9 +14,14 @@ import { heightOf, type Line, lineBars, lineLabels } from './processes.ts'
 import { row, type Scale, scaleOf, svg } from './scale.ts'
 
 /** Anomalies that are shown with their context; results.json has all. */
-export const ANOMALIES_MAX = 40
+export const ANOMALIES_MAX = 20
 const LINES_MAX = 12
-const VALUE_MAX = 160
+const BARS_MAX = 1200
+const VALUE_MAX = 120
+const MESSAGE_MAX = 600
+/** Events that are shown of each of the first anomalies, and of each that follows. */
+const FIRST = { anomalies: 5, events: 12 }
+const EVENTS_MAX = 3
 
 export interface AnomalyContext {
   readonly history: readonly Event[]
@@ -51,13 +56,13 @@ function pairsOf({ spans }: Operations, asked: ReadonlySet<number>): Map<number,
 }
 
 function one(anomaly: Anomaly, i: number, pairs: ReadonlyMap<number, number>, context: AnomalyContext): Markup {
-  const around = contextOf(context.history, anomaly, pairs)
+  const around = contextOf(context.history, anomaly, pairs, i < FIRST.anomalies ? FIRST.events : EVENTS_MAX)
   const marked = around.parts.flatMap(({ rows }) => rows.filter((each) => each.marked).map(({ event }) => event))
   const body =
     marked.length === 0
       ? html`<p class="note">No event of the history belongs to it.</p>`
       : html`${picture(marked, context)}${table(around, context)}`
-  return html`<details class="anomaly" id="anomaly-${i + 1}"${i === 0 && html` open`}><summary><span class="kind">${anomaly.type}</span> ${shorten(anomaly.message, 600)}</summary>${body}</details>`
+  return html`<details class="anomaly" id="anomaly-${i + 1}"${i === 0 && html` open`}><summary><span class="kind">${anomaly.type}</span> ${shorten(anomaly.message, MESSAGE_MAX)}</summary>${body}</details>`
 }
 
 function picture(marked: readonly Event[], { operations, faults, run }: AnomalyContext): Markup {
@@ -69,8 +74,8 @@ function picture(marked: readonly Event[], { operations, faults, run }: AnomalyC
   const moments = marked.map(({ time }) => `M${scale.x(time)} 0v${height}`)
   const content = [
     html`<path class="shade" d="${shade.join('')}"/><path class="moment" d="${moments.join('')}"/>`,
-    lineBars(plain, scale),
-    html`<g class="bold">${lineBars(bold, scale)}</g>`,
+    lineBars(plain, scale, BARS_MAX),
+    html`<g class="bold">${lineBars(bold, scale, BARS_MAX)}</g>`,
   ]
   const names = [...new Set(held.map(({ name }) => name))].join(', ')
   const shading = names === '' ? 'no fault held' : `faults (shaded): ${shorten(names, 300)}`

@@ -3,12 +3,13 @@
  */
 import type { PhaseWindow, RunResult } from '../../run/result.ts'
 import { type Lane, type Leadership, leadershipsOf, type Stretch, unreadyOf } from '../windows.ts'
-import { duration, moment, plural, tick } from './format.ts'
+import { duration, moment, plural, shorten, tick } from './format.ts'
 import { type Content, html, type Markup } from './markup.ts'
 import { row, type Scale, svg, ticksOf } from './scale.ts'
 
-/** Bars of a lane that are drawn; a lane with more says so. */
-const BARS_MAX = 400
+/** Bars of a lane that are drawn. */
+const BARS_MAX = 200
+const NAME_MAX = 80
 /** Tints of nemeses; they repeat from here on. */
 export const TINTS = 8
 /** Labels of faults over a chart stand at least this far apart, of the whole width. */
@@ -53,8 +54,8 @@ export function faultLanes(lanes: readonly Lane[], scale: Scale): Markup[] {
 /** A bar too narrow for its name has it under the pointer only; the table has all names. */
 function bar(scale: Scale, { from, to }: Stretch, kind: string, name: string, what = ''): Markup {
   const share = (Math.min(to, scale.to) - Math.max(from, scale.from)) / (scale.to - scale.from)
-  const title = `${name}: ${moment(from - scale.from)}, for ${duration((to - from) / 1e6)}${what === '' ? '' : `. ${what}`}`
-  return html`<span class="bar ${kind}" style="left:${scale.percent(from)};width:${(share * 100).toFixed(3)}%" title="${title}">${share >= NAMED_SHARE && name}</span>`
+  const title = `${shorten(name, NAME_MAX)}: ${moment(from - scale.from)}, for ${duration((to - from) / 1e6)}${what === '' ? '' : `. ${shorten(what, NAME_MAX)}`}`
+  return html`<span class="bar ${kind}" style="left:${scale.percent(from)};width:${(share * 100).toFixed(3)}%" title="${title}">${share >= NAMED_SHARE && shorten(name, NAME_MAX)}</span>`
 }
 
 /** The windows of all faults as a drawing that every chart lays behind its own, 100 units high. Defined once in the page. */

@@ -24,6 +24,10 @@ import { biteTable, errorTable, faultTable, operationTable, settingsTable, total
 /** Kinds of operations that get a panel; all are in the tables. */
 const PANELS_MAX = 8
 const REASONS_MAX = 5
+/** Anomalies whose operations are marked in the charts, and of each so many. */
+const MARKED_MAX = 50
+/** Faults and leaders that are told under the pointer. */
+const READOUT_MAX = 1000
 
 interface View {
   readonly result: RunResult
@@ -114,7 +118,9 @@ function tiles({ result, operations, figures, scale }: View): Markup {
 
 function timeline(view: View): Markup {
   const { result, operations, figures, scale, lanes } = view
-  const marked = new Set(result.verdict.anomalies.flatMap(({ events }) => events))
+  const marked = new Set(
+    result.verdict.anomalies.slice(0, MARKED_MAX).flatMap(({ events }) => events.slice(0, MARKED_MAX)),
+  )
   const invoked = figures.filter(({ ok, fail, info }) => ok + fail + info > 0)
   const slices = (some: readonly Figures[]) =>
     some.slice(0, PANELS_MAX).map((each): [Figures, Buckets] => [each, bucketsOf(operations, each.f, scale)])
@@ -140,7 +146,7 @@ function thinning(panels: readonly Panel[]): string {
   const of = panels.reduce((sum, each) => sum + each.of, 0)
   return drawn === of
     ? 'Every operation is drawn.'
-    : `${count(drawn)} of ${count(of)} operations are drawn: one for each dot of the picture, the slowest of each column, and all that anomalies name. The history has all.`
+    : `${count(drawn)} of ${count(of)} operations are drawn: one for each dot of the picture, the slowest of each column, and those that the first anomalies name. The history has all.`
 }
 
 /** Where the anomalies lie that are told above. */
@@ -162,9 +168,11 @@ function readoutOf({ result, scale, leaderships }: View, slices: readonly (reado
   return {
     seconds: (scale.to - scale.from) / 1e9,
     buckets: BUCKETS,
-    faults: result.faults.slice(0, 1000).map(({ from, to, name }) => [seconds(from), seconds(to), shorten(name, 80)]),
+    faults: result.faults
+      .slice(0, READOUT_MAX)
+      .map(({ from, to, name }) => [seconds(from), seconds(to), shorten(name, 80)]),
     leaders: leaderships
-      .slice(0, 1000)
+      .slice(0, READOUT_MAX)
       .map(({ from, to, leader, term }) => [seconds(from), seconds(to), leader ?? '', term]),
     operations: Object.fromEntries(
       slices.map(([{ f }, { rate, p50, p99 }]) => [

@@ -14,8 +14,8 @@ import { round, row, type Scale, svg, WIDTH } from './scale.ts'
 const FEW = 16
 /** Lines that are drawn. */
 const LINES_MAX = 64
-/** Bars that are drawn in all lines together, about. */
-const BARS_MAX = 24_000
+/** Bars of one outcome that are drawn in all lines together. */
+const BARS_MAX = 12_000
 
 function lineHeight(lines: number): number {
   return lines <= FEW ? 14 : 8
@@ -49,7 +49,11 @@ export function processes(lines: readonly Line[], scale: Scale): Markup {
   const left = lines.length - shown.length
   const about = `operations of ${plural(lines.length, 'process', 'processes')} over time`
   const height = heightOf(shown.length)
-  const chart = row(lineLabels(shown), height, svg(height, about, [shaded(height), ...lineBars(shown, scale)]))
+  const chart = row(
+    lineLabels(shown),
+    height,
+    svg(height, about, [shaded(height), ...lineBars(shown, scale, BARS_MAX)]),
+  )
   const more = left > 0 ? `; ${plural(left, 'line')} more not drawn` : ''
   return html`<section class="panel"><h3>By process <small>a line for each client or consumer, a bar for each operation${more}</small></h3>${chart}${timeAxis(scale)}</section>`
 }
@@ -69,9 +73,9 @@ function middle(i: number, lines: number): number {
   return (i + 0.5) * lineHeight(lines) + 2
 }
 
-/** The bars of lines one under the other, as one path for each outcome. */
-export function lineBars(lines: readonly Line[], scale: Scale): Content[] {
-  const cells = Math.min(WIDTH, Math.max(100, Math.floor(BARS_MAX / Math.max(1, lines.length))))
+/** The bars of lines one under the other, as one path for each outcome; at most about so many of each. */
+export function lineBars(lines: readonly Line[], scale: Scale, most: number): Content[] {
+  const cells = Math.min(WIDTH, Math.ceil(most / Math.max(1, lines.length)))
   const outcomes = OUTCOMES.map((outcome) => {
     const d = lines.map(({ spans }, i) => barsOf(spans, outcome, scale, cells, middle(i, lines.length))).join('')
     return d === '' ? '' : html`<path class="${outcome}-bar" d="${d}"/>`

@@ -7,9 +7,9 @@ import { count, duration, moment, plural, shorten } from './format.ts'
 import { type Content, html, type Markup } from './markup.ts'
 
 /** Faults that are listed; results.json has all. */
-const FAULTS_MAX = 1000
+const FAULTS_MAX = 500
 const ERRORS_MAX = 20
-const WHAT_MAX = 300
+const WHAT_MAX = 240
 
 function table(caption: string, head: readonly string[], rows: readonly (readonly Content[])[]): Markup {
   const numeric = head.map((_, i) => i > 0 && rows.length > 0 && rows.every((row) => isNumber(row[i])))
