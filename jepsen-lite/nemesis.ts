@@ -58,14 +58,14 @@ export interface FaultTarget {
   /** SIGKILL. Resolves true when it ran. What it wrote without a sync survives: the page cache is the machine's. */
   kill(node: string): Promise<boolean>
   /**
-   * Power loss: SIGKILL, and what the node had not synced is rolled back (files/roll-back.ts), also of its former lives. Resolves with the
-   * figures of that when the process is gone and the files are as the power left them; undefined when it did not run, or has no shim.
+   * Power loss: SIGKILL, and what the node had not synced is rolled back (files/roll-back.ts), also of its former lives. One that is
+   * down loses power too. Resolves with the figures of that when the files are as the power left them; undefined when it has no shim.
    */
   cutPower(node: string): Promise<Totals | undefined>
   /** SIGKILL if it runs, then works on its files; whoever wants to start it meanwhile (another fault's end) waits for the end of that. */
   whileDown<T>(node: string, work: () => Promise<T>): Promise<T>
-  /** From now on the node may end by itself without being an anomaly, until it is started again. */
-  expectEnd(node: string): void
+  /** Its own end is no anomaly until the returned function is called, or it is started again. */
+  expectEnd(node: string): () => void
   /** Starts it if it does not run; does not wait until it is ready. */
   start(node: string): Promise<void>
   /** SIGTERM, and waits for the end. */

@@ -159,8 +159,8 @@ export class Cluster implements FaultTarget {
   }
 
   async cutPower(node: string): Promise<Totals | undefined> {
-    const { launch, process } = this.#member(node)
-    if (!process.running || !launch.hasShim) return undefined
+    const { launch } = this.#member(node)
+    if (!launch.hasShim) return undefined
     return this.whileDown(node, async () => launch.rollBack())
   }
 
@@ -171,8 +171,8 @@ export class Cluster implements FaultTarget {
     })
   }
 
-  expectEnd(node: string): void {
-    this.#member(node).process.expectEnd()
+  expectEnd(node: string): () => void {
+    return this.#member(node).process.expectEnd()
   }
 
   async start(node: string): Promise<void> {

@@ -37,6 +37,8 @@ export class NodeProcess {
   readonly #options: NodeProcessOptions
   #child: ChildProcess | undefined
   #isEndExpected = false
+  /** Faults under which it may end by itself. */
+  #expectedEnds = 0
   #isAbandoned = false
   #pauses = 0
   /** What the next start waits for. */
@@ -108,9 +110,13 @@ export class NodeProcess {
     return true
   }
 
-  /** It may end by itself from now on, until it is started again. */
-  expectEnd(): void {
-    this.#isEndExpected = true
+  /** It may end by itself until the returned function is called; not in its next life. */
+  expectEnd(): () => void {
+    const child = this.#child
+    this.#expectedEnds++
+    return () => {
+      if (this.#child === child && this.#expectedEnds > 0) this.#expectedEnds--
+    }
   }
 
   /** Pauses count: it runs again when each was taken back. A start ends all of them. */
@@ -162,7 +168,6 @@ export class NodeProcess {
 
   #spawn(): void {
     const { bin, config, env, log, nodeArgs } = this.#options
-    this.#note('started by the harness')
     this.#options.onStart()
     const output = openSync(log, 'a')
     // By the channel a node hears that its parent is gone. A group of its own: Ctrl-C is for the harness to handle.
@@ -172,8 +177,10 @@ export class NodeProcess {
       detached: true,
     })
     closeSync(output)
+    this.#note(`started by the harness as process ${child.pid}`)
     this.#child = child
     this.#isEndExpected = false
+    this.#expectedEnds = 0
     this.#pauses = 0
     child.once('exit', (code, signal) => this.#ended(child, signal ?? `exit code ${code}`))
     child.once('error', (error) => this.#ended(child, `an error: ${error.message}`))
@@ -185,7 +192,7 @@ export class NodeProcess {
     if (this.#child !== child) return
     this.#child = undefined
     this.#pauses = 0
-    if (!this.#isEndExpected) this.#crashed(`ended by itself with ${how}`)
+    if (!this.#isEndExpected && this.#expectedEnds === 0) this.#crashed(`ended by itself with ${how}`)
   }
 
   #crashed(ending: string): void {
