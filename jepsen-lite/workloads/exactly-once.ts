@@ -24,6 +24,8 @@ const SESSION_LEASE_MS = 3_000
 const AWAY_MS = SESSION_LEASE_MS + 1_500
 /** Longer than being away takes: a publish that was not sent yet is to go on in the next session. */
 const PUBLISH_TIMEOUT_MS = 12_000
+/** Its connections never live long enough for the client to believe in them; it must not grow patient. */
+const RECONNECT = { initialMs: 10, maxMs: 200 }
 const SIZES = [10, 10, 300, 5_000, 40_000]
 const MESSAGES_MAX = 8
 
@@ -49,7 +51,12 @@ export const exactlyOnce: Workload = {
       emit(`${process} relay`, 'cut', { ...cut })
     })
     const steady = connect({ ...connectOptions })
-    const cut = connect({ ...connectOptions, servers: relay.urls, publishTimeoutMs: PUBLISH_TIMEOUT_MS })
+    const cut = connect({
+      ...connectOptions,
+      servers: relay.urls,
+      publishTimeoutMs: PUBLISH_TIMEOUT_MS,
+      reconnect: RECONNECT,
+    })
     try {
       return new ExactlyOnceClient(await steady, await cut, relay, context)
     } catch (error) {

@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest'
+import type { Operation } from '../../../jepsen-lite/history.ts'
+import { seeded } from '../../../jepsen-lite/random.ts'
+import { Recorder } from '../../../jepsen-lite/run/recorder.ts'
+import type { Workload } from '../../../jepsen-lite/workload.ts'
+import { workloads } from '../../../jepsen-lite/workloads/index.ts'
+import { closeAfterTest, TestMesh } from '../../integration/mesh.ts'
+
+const CONCURRENCY = 3
+const OPERATIONS = 30
+
+function planOf({ plan }: Workload, seed: number) {
+  return plan({ random: seeded(seed), concurrency: CONCURRENCY })
+}
+
+function operations(workload: Workload, seed: number, slots: readonly number[]): (Operation | undefined)[][] {
+  const plan = planOf(workload, seed)
+  const drawn: (Operation | undefined)[][] = Array.from({ length: CONCURRENCY }, () => [])
+  for (let i = 0; i < 200; i++) for (const slot of slots) drawn[slot]!.push(plan.next(slot))
+  return drawn
+}
+
+describe.each(workloads.map((workload) => [workload.name, workload] as const))('the workload %s', (_, workload) => {
+  it('draws the same operations for a slot from the same seed, whatever other slots do', () => {
+    const all = operations(workload, 7, [0, 1, 2])
+    expect(operations(workload, 7, [2, 1, 0])).toEqual(all)
+    expect(operations(workload, 7, [1])[1]).toEqual(all[1])
+    expect(operations(workload, 8, [0, 1, 2])).not.toEqual(all)
+  })
+
+  it('is valid on a node to which nothing happens, and does all that it has floors for', {
+    timeout: 60_000,
+  }, async () => {
+    const mesh = closeAfterTest(await TestMesh.start({ ...workload.nodeOptions }, 1))
+    const history = await run(workload, mesh)
+    const { valid, anomalies } = workload.check(history, { concurrency: CONCURRENCY, nodes: 1 })
+    expect({ valid, anomalies }).toEqual({ valid: true, anomalies: [] })
+    const done = new Set(history.filter(({ type }) => type === 'ok').map(({ f }) => f))
+    expect(Object.keys(workload.floors).filter((f) => !done.has(f))).toEqual([])
+  })
+})
+
+/** As a run does it, without processes and faults: each slot does its operations, and then its drain. */
+async function run(workload: Workload, mesh: TestMesh) {
+  const connectOptions = { servers: mesh.urls, publishTimeoutMs: 5_000 }
+  const random = seeded(11)
+  await workload.setup({ client: await mesh.clientOf(), random, concurrency: CONCURRENCY })
+  const began = performance.now()
+  const recorder = new Recorder(() => Math.round((performance.now() - began) * 1e6))
+  const plan = planOf(workload, 11)
+  const slot = async (slot: number) => {
+    let process = slot
+    const open = () =>
+      workload.open({
+        connectOptions,
+        slot,
+        process,
+        concurrency: CONCURRENCY,
+        emit: async (name, f, value) => recorder.emit(name, f, value),
+      })
+    let client = await open()
+    const invoke = async (operation: Operation) => {
+      recorder.invoke(process, operation)
+      const completion = await client.invoke(operation)
+      if (!recorder.complete(process, completion)) return completion.type === 'ok'
+      await client.close()
+      process += CONCURRENCY
+      client = await open()
+      return false
+    }
+    for (let i = 0; i < OPERATIONS; i++) await invoke(plan.next(slot)!)
+    for (const operation of plan.drain(slot)) while (!(await invoke(operation)));
+    return client
+  }
+  const clients = await Promise.all(Array.from({ length: CONCURRENCY }, (_, i) => slot(i)))
+  for (const client of clients) await client.close()
+  return recorder.events
+}
