@@ -22,7 +22,7 @@ export interface DrainOptions {
 }
 
 export interface DrainReport {
-  /** Messages and requests whose handlers had not finished at the deadline. */
+  /** Messages and requests whose handlers had not finished at the deadline, and messages that were received and not settled. */
   readonly unfinished: number
 }
 
@@ -143,9 +143,10 @@ export class Client implements AsyncDisposable {
   }
 
   async #drain(timeoutMs: number): Promise<DrainReport> {
-    const { subscriptions, responders, publisher, settles } = this.#session
+    const { subscriptions, receives, responders, publisher, settles } = this.#session
     const counts = await Promise.all([
       ...[...subscriptions].map((subscription) => subscription.finish(timeoutMs)),
+      receives.finish(timeoutMs),
       responders.drain(timeoutMs).then(() => responders.running),
     ])
     await within(this.#clock, timeoutMs, Promise.all([settles.barrier(), publisher.sequencer.barrier()]))

@@ -32,6 +32,12 @@ export interface ConsumerUser {
   ready(): void
   /** A message that was handed out is not this client's any more. */
   lost(delivery: Delivery): void
+  /** The cluster has ended the consumer. */
+  cancelled(error: MeshError): void
+  /** A receive has got so many deliveries, and gets no more. */
+  received?(count: number): void
+  /** A new attachment, on which nothing comes that was assigned before. */
+  attached?(): void
 }
 
 export class Consumer implements DeliveryHolder {
@@ -81,6 +87,11 @@ export class Consumer implements DeliveryHolder {
     return this.#lastDelivery
   }
 
+  /** Deliveries that are neither settled nor lost. */
+  get size(): number {
+    return this.#open.size
+  }
+
   /** It has room for all that its prefetch allows, and would take it. */
   get isIdle(): boolean {
     return this.#isAttached && !this.#isStopped && this.#open.size === 0
@@ -125,6 +136,15 @@ export class Consumer implements DeliveryHolder {
     }
     if (this.#cancelTick === undefined) this.#scheduleTick()
     this.#user.ready()
+  }
+
+  /** Only a receive is told so. */
+  received(count: number): void {
+    this.#user.received?.(count)
+  }
+
+  cancelled(error: MeshError): void {
+    this.#user.cancelled(error)
   }
 
   settle(delivery: Delivery, outcome: SettleOutcome, ms: number): Promise<void> {
@@ -176,6 +196,7 @@ export class Consumer implements DeliveryHolder {
     for (const delivery of [...this.#open.values()]) {
       if (delivery.number > this.#heldUpTo) this.#lose(delivery, error)
     }
+    if (this.#heldUpTo !== Number.POSITIVE_INFINITY) this.#user.attached?.()
     this.goOn()
   }
 

@@ -45,6 +45,9 @@ export interface Settings {
   readonly logger: Logger
 }
 
+/** How long a message is kept by extension while it is handled, unless its user says otherwise, milliseconds. */
+export const EXTEND_MAX_MS = 60 * 60_000
+
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** Throws MeshError Validation. */

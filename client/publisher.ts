@@ -27,12 +27,18 @@ export interface PublishOptions {
   readonly timeoutMs?: number
 }
 
+/** Why nothing is judged or answered at the moment. */
+export interface Problem {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly isAttached: boolean
+}
+
 /** What the publisher needs to know of the client around it. */
 export interface PublisherHost {
   /** Asks for a flush at the end of the turn; monotonic milliseconds of the turn. */
   wake(): number
-  /** Why nothing is judged at the moment. */
-  problem(): { readonly code: ErrorCode; readonly message: string; readonly isAttached: boolean }
+  problem(): Problem
 }
 
 export class Publisher {

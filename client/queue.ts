@@ -2,7 +2,9 @@
 import type { ControlCommand } from '../wire/control-frame.ts'
 import { MeshError } from '../wire/errors.ts'
 import { patternProblem, queueNameProblem } from '../wire/names.ts'
+import type { Message } from './message.ts'
 import type { Settings } from './options.ts'
+import type { ReceiveOptions } from './receives.ts'
 import type { Session } from './session.ts'
 
 /** Figures of a queue, of one moment. */
@@ -34,7 +36,7 @@ export interface StatsOptions {
   readonly consistent?: boolean
 }
 
-/** A queue by its name. Its methods are idempotent. */
+/** A queue by its name. All but `receive` is idempotent. */
 export class Queue {
   readonly name: string
   readonly #session: Session
@@ -64,6 +66,15 @@ export class Queue {
   /** With its messages; its consumers are cancelled. */
   async delete(): Promise<void> {
     await this.#command({ type: 'deleteQueue', queue: this.name })
+  }
+
+  /**
+   * Takes up to `max` messages, or waits for the first for `waitMs`; each is this client's until it is settled. None: the queue had no
+   * message to give at some moment of the call, by the log's word. Rejects with NotFound when there is no such queue; when it rejects otherwise,
+   * messages that it may have taken come again.
+   */
+  receive(options: ReceiveOptions = {}): Promise<Message[]> {
+    return this.#session.receives.receive(this.name, options)
   }
 
   /** Rejects with NotFound when there is no such queue. */

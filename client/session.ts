@@ -15,6 +15,7 @@ import {
   type HeldDeliveries,
   type Hello,
   type OutcomeNotice,
+  type ReceivedNotice,
   type RepliedItem,
   type RequestedItem,
   type Resumed,
@@ -27,6 +28,7 @@ import type { Consumer } from './consumer.ts'
 import { Identity } from './identity.ts'
 import type { Settings } from './options.ts'
 import { Publisher } from './publisher.ts'
+import { Receives } from './receives.ts'
 import { Requests } from './requests.ts'
 import { Responders } from './responders.ts'
 import { Settles } from './settles.ts'
@@ -41,6 +43,7 @@ export class Session implements ConnectionUser {
   readonly settles: Settles
   readonly requests: Requests
   readonly responders: Responders
+  readonly receives: Receives
   readonly subscriptions = new Set<BaseSubscription>()
   readonly #settings: Settings
   readonly #clock: Clock
@@ -89,6 +92,7 @@ export class Session implements ConnectionUser {
       ended: (pattern, error) => this.feed.tell({ type: 'responderEnded', pattern, error }),
       handlerFailed: (pattern, error) => this.#handlerFailed(pattern, error),
     })
+    this.receives = new Receives({ ...this.#claimHost(), problem: host.problem })
   }
 
   get isAttached(): boolean {
@@ -102,22 +106,29 @@ export class Session implements ConnectionUser {
 
   /** What subscriptions see of their client. */
   readonly subscriptionHost = (): SubscriptionHost => ({
-    settles: this.settles,
-    clock: this.#clock,
-    commandTimeoutMs: this.#settings.publishTimeoutMs,
-    command: (command, timeoutMs, onResult) => this.publisher.command(command, timeoutMs, onResult),
-    enroll: (consumer) => {
-      if (this.#isGreeting) consumer.greeted()
-      this.#consumers.set(consumer.incarnation!, consumer)
-    },
-    dismiss: (consumer) => {
-      if (consumer.incarnation !== undefined) this.#consumers.delete(consumer.incarnation)
-    },
+    ...this.#claimHost(),
     add: (subscription) => this.subscriptions.add(subscription),
     remove: (subscription) => this.subscriptions.delete(subscription),
-    tell: (status) => this.#tell(status),
     handlerFailed: (pattern, error) => this.#handlerFailed(pattern, error),
   })
+
+  /** What whoever makes consumers sees of the client. */
+  #claimHost() {
+    return {
+      settles: this.settles,
+      clock: this.#clock,
+      commandTimeoutMs: this.#settings.publishTimeoutMs,
+      command: (...args: Parameters<Publisher['command']>) => this.publisher.command(...args),
+      enroll: (consumer: Consumer) => {
+        if (this.#isGreeting) consumer.greeted()
+        this.#consumers.set(consumer.incarnation!, consumer)
+      },
+      dismiss: (consumer: Consumer) => {
+        if (consumer.incarnation !== undefined) this.#consumers.delete(consumer.incarnation)
+      },
+      tell: (status: Status) => this.feed.tell(status),
+    }
+  }
 
   start(): void {
     this.#connection.start()
@@ -133,6 +144,7 @@ export class Session implements ConnectionUser {
     this.#connection.close()
     for (const subscription of [...this.subscriptions]) subscription.abandon(closed(true))
     this.responders.abandon(closed(true))
+    this.receives.abandon(closed(true))
     this.settles.close(closed(true))
     this.publisher.close(closed)
     this.requests.close(closed)
@@ -201,6 +213,7 @@ export class Session implements ConnectionUser {
     this.#settings.logger.warn(error.message, { session: this.#identity.session })
     this.#identity.forget()
     for (const subscription of [...this.subscriptions]) subscription.sessionLost(error)
+    this.receives.sessionLost(error)
     this.responders.sessionLost()
     this.settles.sessionLost(error)
     this.publisher.sequencer.sessionLost(error)
@@ -223,6 +236,11 @@ export class Session implements ConnectionUser {
         const { consumer, deliveries } = decodeDeliverFrame(frame)
         // Those of a consumer that is being cancelled go back by themselves.
         return this.#consumers.get(consumer)?.deliver(deliveries)
+      }
+      case FrameKind.received: {
+        if (isFormer) return
+        const { consumer, count } = decodeSessionFrame(frame) as ReceivedNotice
+        return this.#consumers.get(consumer)?.received(count)
       }
       case FrameKind.settled:
         return this.settles.settled(decodeSessionFrame(frame) as SettledNotice)
@@ -306,11 +324,7 @@ export class Session implements ConnectionUser {
   }
 
   #cancelled(incarnation: number, reason: string): void {
-    const consumer = this.#consumers.get(incarnation)
-    if (consumer === undefined) return
-    for (const subscription of this.subscriptions) {
-      if (subscription.has(consumer)) return subscription.cancelled(new MeshError('Cancelled', reason))
-    }
+    this.#consumers.get(incarnation)?.cancelled(new MeshError('Cancelled', reason))
   }
 
   #stale(consumer: number, first: number, count: number): void {
@@ -325,9 +339,5 @@ export class Session implements ConnectionUser {
 
   #handlerFailed(pattern: string, error: unknown): void {
     this.#settings.logger.error('a handler failed', { error, pattern })
-  }
-
-  #tell(status: Status): void {
-    this.feed.tell(status)
   }
 }

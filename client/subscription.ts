@@ -9,7 +9,7 @@ import { Claim, type ClaimHost } from './claim.ts'
 import type { Clock } from './clock.ts'
 import { Consumer } from './consumer.ts'
 import type { Message } from './message.ts'
-import { delay, integer, positive } from './options.ts'
+import { delay, EXTEND_MAX_MS, integer, positive } from './options.ts'
 import type { Settles } from './settles.ts'
 import type { Status } from './status.ts'
 import { within } from './within.ts'
@@ -59,7 +59,6 @@ export interface SubscriptionHost extends ClaimHost {
   handlerFailed(pattern: string, error: unknown): void
 }
 
-const EXTEND_MAX_MS = 60 * 60_000
 const CLOSE_TIMEOUT_MS = 30_000
 /** For the cluster to take back what a closed subscription held, milliseconds. */
 const CANCEL_TIMEOUT_MS = 2_000
@@ -111,6 +110,7 @@ export abstract class BaseSubscription implements Subscription {
     this.consumer = new Consumer(this.settings, host.settles, host.clock, {
       ready: () => this.ready(),
       lost: ({ id, topic }) => host.tell({ type: 'leaseLost', id, topic }),
+      cancelled: (error) => this.cancelled(error),
     })
     this.claim = new Claim(this.settings, this.consumer, host, (error) => this.fail(error))
     this.closed = new Promise((resolve, reject) => {
@@ -137,10 +137,6 @@ export abstract class BaseSubscription implements Subscription {
 
   sessionLost(error: MeshError): void {
     this.claim.sessionLost(error)
-  }
-
-  has(consumer: Consumer): boolean {
-    return this.consumer === consumer
   }
 
   /** Hands out nothing more. */

@@ -32,6 +32,17 @@ export type ControlCommand =
       readonly prefetch: number
       readonly visibilityTimeoutMs: number
     }
+  /**
+   * A consumer for once: it takes what is there, `max` messages at the most, or what comes first within `waitMs`, and is over when that is
+   * settled. The `received` frame tells how many it got. Result: { consumer }, its incarnation.
+   */
+  | {
+      readonly type: 'receive'
+      readonly queue: string
+      readonly max: number
+      readonly waitMs: number
+      readonly visibilityTimeoutMs: number
+    }
   /** Open deliveries go back to their places at once. */
   | { readonly type: 'cancel'; readonly consumer: number }
   /** Volatile interest: requests (and volatile publishes) on matching topics come to this session. Result: { listener }. */

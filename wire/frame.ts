@@ -39,6 +39,7 @@ export const FrameKind = {
   goodbye: 75,
   parted: 76,
   resumed: 77,
+  received: 78,
   // both ways
   heartbeat: 96,
 } as const

@@ -25,7 +25,9 @@ export const limits = {
   topicWordsMax: 32,
   /** Open deliveries that one consumer may hold. */
   prefetchMax: 10_000,
-  /** Consumers of one session. */
+  /** Messages that one receive may take. */
+  receiveMessagesMax: 1_000,
+  /** Consumers of one session, and its receives that wait or hold messages. */
   consumersPerSessionMax: 1024,
   /** Consumers of all sessions. */
   consumersMax: 200_000,
@@ -48,7 +50,7 @@ export const limits = {
   queueMessagesMax: 20_000_000,
   /** Messages in all queues; one that is in several counts in each. At most 16 bytes of memory each while they are ready. */
   queuedMessagesMax: 50_000_000,
-  /** Longest delay of a nack and longest visibility timeout, milliseconds. */
+  /** Longest delay of a nack, longest visibility timeout and longest wait of a receive, milliseconds. */
   delayMsMax: 24 * 60 * 60 * 1000,
 } as const
 

@@ -90,6 +90,12 @@ export interface CancelledNotice {
   readonly reason: string
 }
 
+/** What a receive got: deliveries 1 to `count` of its consumer, each of which is delivered; 0: nothing, and the consumer is over. */
+export interface ReceivedNotice {
+  readonly consumer: number
+  readonly count: number
+}
+
 /** The node is about to stop: the client should attach elsewhere, while this socket still serves. */
 export interface Goodbye {
   /** Until the node closes the socket, milliseconds. */
@@ -131,6 +137,7 @@ export interface SessionFrames {
   [FrameKind.fault]: Fault
   [FrameKind.goodbye]: Goodbye
   [FrameKind.resumed]: Resumed
+  [FrameKind.received]: ReceivedNotice
 }
 
 export function encodeSessionFrame<K extends keyof SessionFrames>(kind: K, value: SessionFrames[K]): Uint8Array {

@@ -136,6 +136,10 @@ export class ClientSession {
         return this.send(encodeSessionFrame(FrameKind.settled, effect.notice))
       case 'deliver':
         return this.#pump.push(effect)
+      case 'received': {
+        const { consumer, count } = effect
+        return this.send(encodeSessionFrame(FrameKind.received, { consumer, count }))
+      }
       case 'cancelled': {
         const { consumer, reason } = effect
         this.#pump.cancel(consumer)

@@ -147,7 +147,7 @@ export class Capture {
   }
 
   #consumerRows(): Rows[] {
-    const consumers = new TableRows(Section.consumers, 9, this.#consumers.length)
+    const consumers = new TableRows(Section.consumers, 12, this.#consumers.length)
     const held = new TableRows(Section.held, 3)
     const open: Rows[] = []
     for (const consumer of this.#consumers) {
@@ -157,10 +157,13 @@ export class Capture {
       consumers.put(consumer.queue.id)
       consumers.put(consumer.prefetch)
       consumers.put(consumer.visibilityTimeoutMs)
+      consumers.put(Number(consumer.wait !== undefined))
+      consumers.put(Number(consumer.served))
       consumers.put(consumer.nextDelivery)
       consumers.put(Number(consumer.ended))
       consumers.put(consumer.visibility.atMs)
       consumers.put(Number(consumer.held !== undefined))
+      consumers.put(consumer.wait?.atMs ?? Number.POSITIVE_INFINITY)
       for (const [first, count] of consumer.held ?? []) {
         held.row()
         held.put(consumer.id)

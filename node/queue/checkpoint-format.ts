@@ -12,7 +12,7 @@
 import { viewOf } from '../../wire/frame.ts'
 
 /** Rises with every change of the format. */
-export const CHECKPOINT_VERSION = 1
+export const CHECKPOINT_VERSION = 2
 
 /** Bytes that are no checkpoint of this version, or not a whole one. */
 export class CheckpointFormatError extends Error {

@@ -4,7 +4,7 @@
  */
 
 /** Part of the state's hash; rises with every change of what apply does. */
-export const MACHINE_VERSION = 2
+export const MACHINE_VERSION = 3
 
 /**
  * Messages, sessions or queues that continuations and timers may touch in one entry before the rest waits for the next one. One

@@ -10,22 +10,29 @@ import type { Step } from './step.ts'
 
 const NOTHING: Runs = []
 
+/** With `waitMs` it is a receive. */
 export function startConsumer(
   step: Step,
   session: Session,
   queue: Queue,
   prefetch: number,
   visibilityTimeoutMs: number,
+  waitMs?: number,
 ): Consumer {
-  const consumer = new Consumer(step.mint(), session, queue, prefetch, visibilityTimeoutMs)
-  step.state.consumers.set(consumer.id, consumer)
+  const { state } = step
+  const consumer = new Consumer(step.mint(), session, queue, prefetch, visibilityTimeoutMs, waitMs !== undefined)
+  if (consumer.wait !== undefined) {
+    queue.receives++
+    state.waits.set(consumer.wait, state.timeMs + waitMs!)
+  }
+  state.consumers.set(consumer.id, consumer)
   session.consumers.set(consumer.id, consumer)
   queue.consumers.set(consumer.id, consumer)
-  grantCredit(step.state, consumer)
+  grantCredit(state, consumer)
   return consumer
 }
 
-/** Its open deliveries return to their places (trap 39). A queue that is not durable goes with its last consumer. */
+/** Its open deliveries return to their places (trap 39). A queue that is not durable goes with its last consumer that is no receive. */
 export function endConsumer(state: State, consumer: Consumer): void {
   const { session, queue } = consumer
   consumer.ended = true
@@ -34,13 +41,25 @@ export function endConsumer(state: State, consumer: Consumer): void {
   session.consumers.delete(consumer.id)
   queue.consumers.delete(consumer.id)
   state.timers.stop(consumer.visibility)
+  if (consumer.wait !== undefined) {
+    queue.receives--
+    state.waits.stop(consumer.wait)
+  }
   if (queue.deleted) {
     session.open -= consumer.open.size
     consumer.open.clear()
     return
   }
   startReturn(state, consumer, NOTHING)
-  if (!queue.durable && queue.consumers.size === 0) deleteQueue(state, queue)
+  if (!queue.durable && consumer.wait === undefined && queue.consumers.size === queue.receives) {
+    deleteQueue(state, queue)
+  }
+}
+
+/** Some of its deliveries are open no more: it has credit again, or is over, if it was a receive and those were the last. */
+export function lighten(state: State, consumer: Consumer): void {
+  if (!consumer.served) grantCredit(state, consumer)
+  else if (consumer.open.size === 0 && !consumer.ended) endConsumer(state, consumer)
 }
 
 /** All of its open deliveries but the held ones are in the queue again as of now; moving them is work for later. */
@@ -74,17 +93,21 @@ export function finishReturn(state: State, consumer: Consumer): number {
     queue.unsettled -= returned
     state.totals.returned += returned
   }
-  grantCredit(state, consumer)
+  lighten(state, consumer)
   mark(state, queue)
   return end
 }
 
 /**
  * Brings back the deliveries whose deadline has passed and sets the timer for the next one. Returns how many rows it looked at.
- * Timers run once all former work is done, so the queue is not a deleted one.
  */
 export function expireDeliveries(state: State, consumer: Consumer): number {
   const { open, queue, session } = consumer
+  if (queue.deleted) {
+    // A timer before this one took the queue away; the consumer is about to be told.
+    state.timers.stop(consumer.visibility)
+    return 0
+  }
   const before = open.size
   const end = open.endRow
   let nextMs = Number.POSITIVE_INFINITY
@@ -104,7 +127,7 @@ export function expireDeliveries(state: State, consumer: Consumer): number {
   session.open -= expired
   queue.unsettled -= expired
   state.totals.expired += expired
-  grantCredit(state, consumer)
+  lighten(state, consumer)
   mark(state, queue)
   return end
 }

@@ -63,6 +63,7 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['bind', onQueue(addBinding)],
   ['unbind', onQueue(removeBinding)],
   ['consume', onQueue(consume)],
+  ['receive', onQueue(receive)],
   ['cancel', cancel],
   ['listen', listen],
   ['unlisten', unlisten],
@@ -111,8 +112,26 @@ function removeBinding(step: Step, queue: Queue, _session: Session, fields: Fiel
 }
 
 function consume(step: Step, queue: Queue, session: Session, fields: Fields): Verdict {
-  const { prefetch, visibilityTimeoutMs } = fields
+  const { prefetch } = fields
   if (!isIn(prefetch, limits.prefetchMax)) return invalid(`prefetch is not from 1 to ${limits.prefetchMax}`)
+  return startedConsumer(step, queue, session, fields, prefetch)
+}
+
+function receive(step: Step, queue: Queue, session: Session, fields: Fields): Verdict {
+  const { max, waitMs } = fields
+  if (!isIn(max, limits.receiveMessagesMax)) return invalid(`max is not from 1 to ${limits.receiveMessagesMax}`)
+  if (waitMs !== 0 && !isIn(waitMs, limits.delayMsMax)) return invalid(`waitMs is not from 0 to ${limits.delayMsMax}`)
+  return startedConsumer(step, queue, session, fields, max, waitMs)
+}
+
+function startedConsumer(
+  step: Step,
+  queue: Queue,
+  session: Session,
+  { visibilityTimeoutMs }: Fields,
+  prefetch: number,
+  waitMs?: number,
+): Verdict {
   if (!isIn(visibilityTimeoutMs, limits.delayMsMax)) {
     return invalid(`visibilityTimeoutMs is not from 1 to ${limits.delayMsMax}`)
   }
@@ -122,7 +141,7 @@ function consume(step: Step, queue: Queue, session: Session, fields: Fields): Ve
   if (step.state.consumers.size >= limits.consumersMax) {
     return limitExceeded(`there are ${limits.consumersMax} consumers already`)
   }
-  return { result: { consumer: startConsumer(step, session, queue, prefetch, visibilityTimeoutMs).id } }
+  return { result: { consumer: startConsumer(step, session, queue, prefetch, visibilityTimeoutMs, waitMs).id } }
 }
 
 function cancel(step: Step, session: Session, fields: Fields): Verdict {

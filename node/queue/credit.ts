@@ -19,7 +19,7 @@ export function mark(state: State, queue: Queue): void {
 /** Puts the consumer at the end of the ring if it has credit and is not there yet. */
 export function grantCredit(state: State, consumer: Consumer): void {
   const { queue } = consumer
-  if (consumer.next !== undefined || consumer.ended || queue.deleted) return
+  if (consumer.next !== undefined || consumer.ended || consumer.served || queue.deleted) return
   if (consumer.open.size >= consumer.prefetch || inForce(consumer.session) === undefined) return
   joinTurns(consumer)
   mark(state, queue)
@@ -122,8 +122,19 @@ function assignQueue(step: Step, queue: Queue, allowance: number): number {
     else queue.turn = consumer.next
   }
   count(state, queue, delivered, redelivered)
-  for (const made of batches.values()) emit(step, made)
+  for (const made of batches.values()) {
+    emit(step, made)
+    if (made.consumer.wait !== undefined) serve(step, made.consumer, made.indexes.length)
+  }
   return used
+}
+
+/** A receive has got what it gets. */
+function serve(step: Step, consumer: Consumer, count: number): void {
+  consumer.served = true
+  stopCredit(consumer)
+  step.state.waits.stop(consumer.wait!)
+  step.effects.push({ type: 'received', to: inForce(consumer.session)!, consumer: consumer.id, count })
 }
 
 function give(state: State, batch: Batch, index: number, position: number, attempt: number): void {

@@ -35,6 +35,11 @@ export type Effect =
       readonly positions: readonly number[]
       readonly attempts: readonly number[]
     }
+  /**
+   * What became of a receive: it has deliveries 1 to `count` of its consumer, and gets no more; or nothing was there while it could wait, and
+   * the consumer is over.
+   */
+  | { readonly type: 'received'; readonly to: Attachment; readonly consumer: number; readonly count: number }
   /** The machine ended a consumer (its queue was deleted). */
   | { readonly type: 'cancelled'; readonly to: Attachment; readonly consumer: number; readonly reason: string }
   /** Answers openSession and attach. */

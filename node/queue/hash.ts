@@ -83,6 +83,7 @@ function hashConsumer(hash: Hash, consumer: Consumer): void {
     )
   }
   hashTimer(hash, consumer.visibility)
+  hash.numbers(Number(consumer.served), consumer.wait === undefined ? -2 : consumer.wait.atMs)
 }
 
 /** What unfinished work is about may be gone from the maps already, but for this. */

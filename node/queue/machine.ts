@@ -25,7 +25,7 @@ import { applySettle } from './settle.ts'
 import { inForce, type Listener, State, type Totals } from './state.ts'
 import { type QueueStats, type SessionSummary, statsOf, summaryOf } from './stats.ts'
 import { Step } from './step.ts'
-import { continueWork, runDueTimers } from './work.ts'
+import { continueWork, endWaits, runDueTimers } from './work.ts'
 
 export type { Listener, Totals } from './state.ts'
 export type { QueueStats, SessionSummary } from './stats.ts'
@@ -59,6 +59,7 @@ export class Machine {
       continueWork(step)
     }
     assign(step)
+    endWaits(step)
     return step.effects
   }
 
@@ -85,8 +86,10 @@ export class Machine {
    * whoever proposes `advance` until it is in the future leaves nothing undone.
    */
   nextTimerMs(): number | undefined {
-    const { work, unassigned, timers, timeMs } = this.#state
-    return work.length > 0 || unassigned.length > 0 ? timeMs : timers.first?.atMs
+    const { work, unassigned, timers, waits, timeMs } = this.#state
+    if (work.length > 0 || unassigned.length > 0) return timeMs
+    const [timer, wait] = [timers.first?.atMs, waits.first?.atMs]
+    return timer === undefined || wait === undefined ? (timer ?? wait) : Math.min(timer, wait)
   }
 
   session(id: number): SessionSummary | undefined {

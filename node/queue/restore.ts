@@ -179,7 +179,8 @@ export class Restoration {
     const id = from.integer()
     const session = known(this.#sessions, from.integer())
     const queue = known(this.#queues, from.integer())
-    const consumer = new Consumer(id, session, queue, from.integer(), from.integer())
+    const consumer = new Consumer(id, session, queue, from.integer(), from.integer(), from.flag())
+    consumer.served = from.flag()
     consumer.nextDelivery = from.integer()
     consumer.ended = from.flag()
     this.#setTimer(consumer.visibility, from)
@@ -189,11 +190,20 @@ export class Restoration {
       consumer.held = held
       queue.returning++
     }
+    this.#wait(consumer, from.number())
     addNew(this.#consumers, id, consumer)
     if (consumer.ended) return
+    if (consumer.wait !== undefined) queue.receives++
     this.state.consumers.set(id, consumer)
     session.consumers.set(id, consumer)
     queue.consumers.set(id, consumer)
+  }
+
+  #wait({ wait, ended, served }: Consumer, atMs: number): void {
+    const isWaiting = wait !== undefined && !ended && !served
+    if (isWaiting !== Number.isFinite(atMs))
+      throw new CheckpointFormatError('a receive waits that must not, or does not')
+    if (isWaiting) this.state.waits.set(wait, atMs)
   }
 
   #heldRun(from: ChunkReader): void {

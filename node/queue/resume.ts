@@ -17,7 +17,10 @@ export function* resumeEffects(state: State, node: string, bootId: number): Iter
     if (inForce(session) === undefined) continue
     const consumers = [...session.consumers.values()].filter(({ queue }) => !queue.deleted)
     yield resumed(session, consumers)
-    for (const consumer of consumers) yield* openDeliveries(session, consumer)
+    for (const consumer of consumers) {
+      yield* openDeliveries(session, consumer)
+      if (consumer.served) yield received(session, consumer)
+    }
   }
 }
 
@@ -29,6 +32,11 @@ function resumed(session: Session, consumers: readonly Consumer[]): Effect {
     outcomes: [...session.outcomes.values()],
     consumers: consumers.map(({ id }) => id),
   }
+}
+
+/** What of it is settled was told to the client before, or is not open in its eyes either. */
+function received(session: Session, { id, nextDelivery }: Consumer): Effect {
+  return { type: 'received', to: inForce(session)!, consumer: id, count: nextDelivery - 1 }
 }
 
 /** As deliver effects, whose rows have numbers without a gap. What is about to return is no longer open. */

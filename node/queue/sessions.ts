@@ -105,7 +105,11 @@ export function attachSession(
   session.connection = asker.connection
   attachTo(step, session, boot)
   returnAllBut(state, session, held)
-  for (const consumer of session.consumers.values()) grantCredit(state, consumer)
+  for (const consumer of session.consumers.values()) {
+    // Of what the receive got nothing reached its client, who makes another one.
+    if (consumer.served && consumer.held?.length === 0) endConsumer(state, consumer)
+    else grantCredit(state, consumer)
+  }
   tellAttached(step, session, asker)
   return undefined
 }

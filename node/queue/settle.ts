@@ -8,7 +8,8 @@ import { logHeader } from '../../wire/frame.ts'
 import { limits } from '../../wire/limits.ts'
 import { readSettleItem, type SettleItem, SettleOutcome, settleItemCount } from '../../wire/settle-frame.ts'
 import { SETTLE_ROWS_EXTRA_MAX } from './constants.ts'
-import { grantCredit, mark } from './credit.ts'
+import { lighten } from './consumers.ts'
+import { mark } from './credit.ts'
 import type { Attachment } from './effect.ts'
 import { forgetSeen, isSequence, refuseFrame } from './outcomes.ts'
 import { holdsRun } from './runs.ts'
@@ -102,6 +103,6 @@ function settledAll(state: State, consumer: Consumer, settled: number, item: Set
     if (item.outcome === SettleOutcome.accepted) state.totals.acked += settled
     else state.totals.rejected += settled
   }
-  grantCredit(state, consumer)
+  lighten(state, consumer)
   mark(state, queue)
 }

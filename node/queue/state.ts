@@ -94,7 +94,7 @@ export class Session {
   }
 }
 
-/** A session's claim on a queue. */
+/** A session's claim on a queue: until it is cancelled, or for one receive. */
 export class Consumer {
   readonly id: number
   readonly session: Session
@@ -117,21 +117,33 @@ export class Consumer {
   previous: Consumer | undefined
   /** Runs at the earliest deadline of its open deliveries, or before. */
   readonly visibility: Timer<Due>
+  /** Of a receive: runs while it waits, and ends it when nothing came. Undefined: this is no receive. */
+  readonly wait: Timer<Consumer> | undefined
+  /** It is a receive and has got what it gets: it is over when none of that is open any more. */
+  served = false
 
-  constructor(id: number, session: Session, queue: Queue, prefetch: number, visibilityTimeoutMs: number) {
+  constructor(
+    id: number,
+    session: Session,
+    queue: Queue,
+    prefetch: number,
+    visibilityTimeoutMs: number,
+    isReceive: boolean,
+  ) {
     this.id = id
     this.session = session
     this.queue = queue
     this.prefetch = prefetch
     this.visibilityTimeoutMs = visibilityTimeoutMs
     this.visibility = new Timer({ type: 'visibility', consumer: this }, 2, id)
+    this.wait = isReceive ? new Timer(this, 0, id) : undefined
   }
 }
 
 /**
  * Invariants: (1) every message in `returned` is older than every one in `ready`; (2) `turn` and its neighbours are the consumers with
  * credit whose sessions were attached when they got it; (3) unsettled is the sum of its consumers' open deliveries, pending
- * returns of ended ones included.
+ * returns of ended ones included; (4) a receive that is served has open deliveries, or has ended.
  */
 export class Queue {
   readonly id: number
@@ -141,6 +153,8 @@ export class Queue {
   readonly owner: Session | undefined
   readonly bindings = new Set<string>()
   readonly consumers = new Map<number, Consumer>()
+  /** How many of its consumers are receives. */
+  receives = 0
   readonly ready = new ReadyMessages()
   readonly returned = new MessageHeap()
   readonly delayed = new MessageHeap()
@@ -230,6 +244,8 @@ export class State {
   readonly bindings = new TopicTrie<Queue>()
   readonly listening = new TopicTrie<Listening>()
   readonly timers = new TimerHeap<Due>()
+  /** Receives that wait. Apart from the other timers, because they are judged after all that an entry does. */
+  readonly waits = new TimerHeap<Consumer>()
   readonly work = new Fifo<Work>()
   /** Queues that may have both a message and a consumer with credit. */
   readonly unassigned = new Fifo<Queue>()

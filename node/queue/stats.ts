@@ -12,6 +12,7 @@ export interface QueueStats {
   readonly unsettled: number
   /** Messages given back with a delay that is not over. */
   readonly delayed: number
+  /** Without receives. */
   readonly consumers: number
   /** Patterns, sorted. */
   readonly bindings: readonly string[]
@@ -31,6 +32,7 @@ export interface SessionSummary {
   /** Highest connection number attached so far. */
   readonly connection: number
   readonly lastSequence: number
+  /** With receives that wait or hold messages. */
   readonly consumers: number
   readonly listeners: number
   /** Open deliveries of all its consumers. */
@@ -47,7 +49,7 @@ export function statsOf(queue: Queue): QueueStats {
     ready: queue.ready.length + queue.returned.length,
     unsettled: queue.unsettled,
     delayed: queue.delayed.length,
-    consumers: queue.consumers.size,
+    consumers: queue.consumers.size - queue.receives,
     bindings: [...queue.bindings].sort(),
     published: queue.published,
     delivered: queue.delivered,

@@ -3,10 +3,10 @@
  * began. Work is done right after the frame that began it. Both stop at the entry's bound, so that no detach, deletion or expiry,
  * however large, stalls a replica; while some is left, the machine asks for the next entry at once (`Machine.nextTimerMs`).
  */
-import { cancelConsumer, expireDeliveries, finishReturn } from './consumers.ts'
+import { cancelConsumer, endConsumer, expireDeliveries, finishReturn } from './consumers.ts'
 import { mark } from './credit.ts'
 import { closeSession, deleteNextExclusive, detachNext, endGrace } from './sessions.ts'
-import type { Due, Queue, Work } from './state.ts'
+import { type Due, inForce, type Queue, type Work } from './state.ts'
 import type { Step } from './step.ts'
 
 export function continueWork(step: Step): void {
@@ -40,6 +40,22 @@ function cancelNext(step: Step, queue: Queue): boolean {
     return queue.consumers.size > 0
   }
   return false
+}
+
+/**
+ * Ends the receives whose time is over: they found nothing. That can be told only when all that has come back into queues is there and
+ * assigned; else the next entry tells, which comes at once.
+ */
+export function endWaits(step: Step): void {
+  const { waits, work, unassigned, timeMs } = step.state
+  for (let wait = waits.first; wait !== undefined && wait.atMs <= timeMs && step.work > 0; wait = waits.first) {
+    const { id, session, queue } = wait.due
+    if (work.length > 0 || unassigned.length > 0 || queue.release.atMs <= timeMs) return
+    const to = inForce(session)
+    if (to !== undefined) step.effects.push({ type: 'received', to, consumer: id, count: 0 })
+    endConsumer(step.state, wait.due)
+    step.work--
+  }
 }
 
 /** Runs the timers that the entry's stamp has passed, in order of time, kind and id. */

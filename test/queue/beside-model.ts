@@ -50,8 +50,10 @@ export function applyToBoth(
 
 function compare(machine: Machine, model: Model, effects: readonly Effect[]): void {
   const deliveries = effects.filter((effect) => effect.type === 'deliver')
-  expect(effects.filter((effect) => effect.type !== 'deliver')).toEqual(model.expected)
+  const received = effects.filter((effect) => effect.type === 'received')
+  expect(effects.filter(({ type }) => type !== 'deliver' && type !== 'received')).toEqual(model.expected)
   expect(model.acceptDeliveries(deliveries)).toEqual([])
+  expect(received.sort((a, b) => a.consumer - b.consumer)).toEqual(model.judgeReceives())
   compareQueues(machine, model)
   compareSessions(machine, model)
   expectConservation(machine, model)
@@ -71,7 +73,7 @@ function compareQueues(machine: Machine, model: Model): void {
       ready: count('ready'),
       unsettled: count('open'),
       delayed: count('delayed'),
-      consumers: model.consumers.filter((each) => each.queue === queue).length,
+      consumers: model.consumers.filter((each) => each.queue === queue && each.waitUntilMs === undefined).length,
       bindings: [...queue.patterns].sort(),
     })
   }

@@ -159,7 +159,7 @@ describe('a checkpoint that is not what was written', () => {
       return [out.take()]
     }
     expect(read(withVersions(CHECKPOINT_VERSION, MACHINE_VERSION)).index).toBe(0)
-    expect(() => read(withVersions(CHECKPOINT_VERSION + 1, MACHINE_VERSION))).toThrow('version 2 of checkpoints')
+    expect(() => read(withVersions(CHECKPOINT_VERSION + 1, MACHINE_VERSION))).toThrow('version 3 of checkpoints')
     expect(() => read(withVersions(CHECKPOINT_VERSION, MACHINE_VERSION + 1))).toThrow('of the machine is unknown')
     const other = new Machine(1)
     expect(() => other.restore(read(chunks))).toThrow(CheckpointFormatError)

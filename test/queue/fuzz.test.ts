@@ -122,6 +122,9 @@ describe('apply', () => {
       'node',
       'bootId',
       'session',
+      'max',
+      'waitMs',
+      'visibilityTimeoutMs',
       'held',
       'runs',
       'nonce',
@@ -133,6 +136,7 @@ describe('apply', () => {
       'nodeStarted',
       'nodeLost',
       'consume',
+      'receive',
       'bind',
       'cancel',
     )

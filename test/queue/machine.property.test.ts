@@ -30,7 +30,9 @@ describe('random logs', () => {
     ]
     const reasons = ['closed', 'moved', 'nodeLost', 'socketClosed']
     const types = ['attachRefused', 'attached', 'bootRefused', 'cancelled', 'confirm', 'deliver', 'detached', 'gap']
-    expect([...kinds].sort()).toEqual([...refusals, ...reasons, ...types, 'outcome', 'settled', 'staleFrame'].sort())
+    expect([...kinds].sort()).toEqual(
+      [...refusals, ...reasons, ...types, 'outcome', 'received', 'settled', 'staleFrame'].sort(),
+    )
     expect([...totals].sort()).toEqual(Object.keys(new Machine().totals).sort())
   })
 })

@@ -39,6 +39,10 @@ export interface ModelConsumer {
   readonly queue: ModelQueue
   readonly prefetch: number
   readonly visibilityTimeoutMs: number
+  /** Undefined: no receive. */
+  readonly waitUntilMs: number | undefined
+  /** A receive that has got something. */
+  served: boolean
   lastDelivery: number
 }
 
@@ -55,10 +59,18 @@ export interface ModelSession {
   readonly outcomes: Map<number, OutcomeNotice>
 }
 
+/** Something that happens at a time; of those at the same time, in order of ranks. */
+interface Due {
+  readonly atMs: number
+  readonly rank: number
+  readonly happen: () => void
+}
+
 type NodeFrame = Extract<TestFrame, { kind: 'node' }>['command']
 type PublishFrame = Extract<TestFrame, { kind: 'publish' | 'refused' }>
 type Verdict = Omit<OutcomeNotice, 'sequence'>
 type Deliver = Extract<Effect, { type: 'deliver' }>
+type Received = Extract<Effect, { type: 'received' }>
 
 const NO_ROOM = 'the cluster has no room on its disks'
 
@@ -79,28 +91,27 @@ export class Model {
   copies = 0
   gone = { acked: 0, rejected: 0, dropped: 0 }
   expected: Effect[] = []
+  /** Told after all else that the frame does. */
+  private cancelled: Effect[] = []
 
   begin(index: number, timeMs: number): void {
     this.index = index
     this.frame = -1
     this.timeMs = Math.max(this.timeMs, timeMs)
     this.expected = []
-    for (const session of [...this.sessions]) {
-      if (session.to !== undefined) continue
-      if (session.detachedAtMs + session.leaseMs <= this.timeMs) this.close(session, 'expired')
-      else if (!session.graceOver && session.detachedAtMs + session.detachGraceMs <= this.timeMs) {
-        session.graceOver = true
-        this.giveBack((consumer) => consumer.session === session)
-      }
+    for (let due = this.nextDue(); due !== undefined && due.atMs <= this.timeMs; due = this.nextDue()) {
+      due.happen()
+      this.endServed()
     }
-    for (const message of this.messages) {
-      const { state } = message
-      if (state.is === 'open' && state.deadlineMs <= this.timeMs) message.state = { is: 'ready' }
-      if (state.is === 'delayed' && state.untilMs <= this.timeMs) message.state = { is: 'ready' }
-    }
+    this.finish()
   }
 
   apply(frame: TestFrame): void {
+    this.applyFrame(frame)
+    this.finish()
+  }
+
+  private applyFrame(frame: TestFrame): void {
     this.frame++
     if (frame.kind === 'node') {
       this.node(frame.command)
@@ -127,16 +138,41 @@ export class Model {
 
   /** When something is due next; undefined: nothing ever. */
   dueMs(): number | undefined {
-    const times: number[] = []
-    for (const session of this.sessions) {
-      if (session.to === undefined) times.push(session.detachedAtMs + session.leaseMs)
-      if (session.to === undefined && !session.graceOver) times.push(session.detachedAtMs + session.detachGraceMs)
-    }
-    for (const { state } of this.messages) {
-      if (state.is === 'open') times.push(state.deadlineMs)
-      if (state.is === 'delayed') times.push(state.untilMs)
-    }
+    const waits = this.consumers.filter((each) => !each.served && each.waitUntilMs !== undefined)
+    const times = [this.nextDue()?.atMs, ...waits.map((each) => each.waitUntilMs)].filter((each) => each !== undefined)
     return times.length === 0 ? undefined : Math.min(...times)
+  }
+
+  /** What time alone brings about next. */
+  private nextDue(): Due | undefined {
+    const all: Due[] = []
+    for (const session of this.sessions) {
+      const { to, detachedAtMs, leaseMs, detachGraceMs, graceOver } = session
+      if (to !== undefined) continue
+      all.push({ atMs: detachedAtMs + leaseMs, rank: 0, happen: () => this.close(session, 'expired') })
+      if (!graceOver) all.push({ atMs: detachedAtMs + detachGraceMs, rank: 1, happen: () => this.endGrace(session) })
+    }
+    for (const message of this.messages) {
+      const { state } = message
+      if (state.is === 'open') all.push({ atMs: state.deadlineMs, rank: 2, happen: () => this.expire(state.consumer) })
+      const happen = () => {
+        message.state = { is: 'ready' }
+      }
+      if (state.is === 'delayed') all.push({ atMs: state.untilMs, rank: 3, happen })
+    }
+    return all.sort((a, b) => a.atMs - b.atMs || a.rank - b.rank)[0]
+  }
+
+  private endGrace(session: ModelSession): void {
+    session.graceOver = true
+    this.giveBack((consumer) => consumer.session === session)
+  }
+
+  private expire(consumer: ModelConsumer): void {
+    for (const message of this.openOf(consumer)) {
+      const back: ModelMessage = message
+      if (message.state.deadlineMs <= this.timeMs) back.state = { is: 'ready' }
+    }
   }
 
   /** Judges the entry's deliveries and makes them its own. Returns what is wrong with them. */
@@ -148,7 +184,11 @@ export class Model {
       const ready = this.messages.filter((each) => each.queue === queue && each.state.is === 'ready')
       const takers = this.consumers
         .filter((each) => each.queue === queue && each.session.to !== undefined)
-        .map((consumer) => ({ consumer, credit: consumer.prefetch - this.openOf(consumer).length, got: 0 }))
+        .map((consumer) => ({
+          consumer,
+          credit: consumer.served ? 0 : consumer.prefetch - this.openOf(consumer).length,
+          got: 0,
+        }))
       const credit = takers.reduce((sum, taker) => sum + taker.credit, 0)
       const due = ready.slice(0, credit)
       const given: ModelMessage[] = []
@@ -174,6 +214,33 @@ export class Model {
     const known = deliveries.filter(({ consumer }) => seen.has(consumer)).length
     if (known !== deliveries.length) problems.push('deliveries for consumers that are not')
     return problems
+  }
+
+  /** What became of the receives in this entry, whose deliveries are accepted, in order of consumers. */
+  judgeReceives(): Received[] {
+    const received: Received[] = []
+    for (const consumer of [...this.consumers]) {
+      const { id, session, lastDelivery, waitUntilMs, served } = consumer
+      if (waitUntilMs === undefined || served) continue
+      if (lastDelivery === 0 && waitUntilMs > this.timeMs) continue
+      if (session.to !== undefined)
+        received.push({ type: 'received', to: session.to, consumer: id, count: lastDelivery })
+      consumer.served = true
+    }
+    this.finish()
+    return received
+  }
+
+  private endServed(): void {
+    for (const consumer of [...this.consumers]) {
+      if (consumer.served && this.openOf(consumer).length === 0) this.endConsumer(consumer)
+    }
+  }
+
+  /** What a frame, or time, brings about in the end: receives of which nothing is open are over, and consumers without a queue are told. */
+  private finish(): void {
+    this.endServed()
+    this.expected.push(...this.cancelled.splice(0))
   }
 
   private take(effect: Deliver, consumer: ModelConsumer, due: ModelMessage[], problems: string[]): ModelMessage[] {
@@ -281,11 +348,9 @@ export class Model {
       return
     }
     session.lastSequence = sequence
-    const later: Effect[] = []
-    const verdict = this.judge(session, command, later)
+    const verdict = this.judge(session, command)
     if (verdict === undefined) this.expected.push({ type: 'outcome', to, outcome: { sequence } })
     else this.keep(session, to, { sequence, ...verdict })
-    this.expected.push(...later)
     if (command.type === 'closeSession') this.close(session, 'closed')
   }
 
@@ -294,7 +359,7 @@ export class Model {
     this.expected.push({ type: 'outcome', to, outcome })
   }
 
-  private judge(session: ModelSession, command: ControlCommand, later: Effect[]): Verdict | undefined {
+  private judge(session: ModelSession, command: ControlCommand): Verdict | undefined {
     switch (command.type) {
       case 'declareQueue':
         return this.declare(session, command)
@@ -319,7 +384,7 @@ export class Model {
       case 'closeSession':
         return undefined
       default:
-        return this.judgeOnQueue(session, command, later)
+        return this.judgeOnQueue(session, command)
     }
   }
 
@@ -341,7 +406,6 @@ export class Model {
   private judgeOnQueue(
     session: ModelSession,
     command: Extract<ControlCommand, { queue: string }>,
-    later: Effect[],
   ): Verdict | undefined {
     const queue = this.queues.find((each) => each.name === command.queue)
     const problem = queueNameProblem(command.queue)
@@ -354,22 +418,25 @@ export class Model {
       queue.patterns.add(command.pattern)
     }
     if (command.type === 'unbind') queue.patterns.delete(command.pattern)
-    if (command.type === 'deleteQueue') this.deleteQueue(queue, later)
-    if (command.type !== 'consume') return undefined
-    const { prefetch, visibilityTimeoutMs } = command
+    if (command.type === 'deleteQueue') this.deleteQueue(queue)
+    if (command.type !== 'consume' && command.type !== 'receive') return undefined
+    const { visibilityTimeoutMs } = command
     const id = this.minted()
-    this.consumers.push({ id, session, queue, prefetch, visibilityTimeoutMs, lastDelivery: 0 })
+    const prefetch = command.type === 'consume' ? command.prefetch : command.max
+    const waitUntilMs = command.type === 'consume' ? undefined : this.timeMs + command.waitMs
+    const fields = { id, session, queue, prefetch, visibilityTimeoutMs, waitUntilMs }
+    this.consumers.push({ ...fields, served: false, lastDelivery: 0 })
     return { result: { consumer: id } }
   }
 
-  private deleteQueue(queue: ModelQueue, later: Effect[]): void {
+  private deleteQueue(queue: ModelQueue): void {
     this.queues = this.queues.filter((each) => each !== queue)
     this.gone.dropped += this.messages.filter((each) => each.queue === queue).length
     this.messages = this.messages.filter((each) => each.queue !== queue)
     for (const consumer of this.consumers.filter((each) => each.queue === queue)) {
       const { to } = consumer.session
       const reason = `the queue '${queue.name}' was deleted`
-      if (to !== undefined) later.push({ type: 'cancelled', to, consumer: consumer.id, reason })
+      if (to !== undefined) this.cancelled.push({ type: 'cancelled', to, consumer: consumer.id, reason })
     }
     this.consumers = this.consumers.filter((each) => each.queue !== queue)
   }
@@ -378,7 +445,8 @@ export class Model {
     const { queue } = consumer
     this.giveBack((each) => each === consumer)
     this.consumers = this.consumers.filter((each) => each !== consumer)
-    if (!queue.durable && !this.consumers.some((each) => each.queue === queue)) this.deleteQueue(queue, [])
+    const isLeft = this.consumers.some((each) => each.queue === queue && each.waitUntilMs === undefined)
+    if (!queue.durable && consumer.waitUntilMs === undefined && !isLeft) this.deleteQueue(queue)
   }
 
   private giveBack(which: (consumer: ModelConsumer, delivery: number) => boolean): void {
@@ -449,7 +517,13 @@ export class Model {
     const isOfFormerBoot = session?.to?.node === node && session.to.bootId !== bootId
     if (session !== undefined) this.detach(session, isOfFormerBoot ? 'nodeLost' : 'moved')
     if (session === undefined) session = this.openSession(command as never)
-    if (command.type === 'attach') this.giveBack(notHeld(session, command.held))
+    if (command.type === 'attach') {
+      const { held } = command
+      this.giveBack(notHeld(session, held))
+      for (const consumer of this.consumers.filter((each) => each.session === session && each.served)) {
+        if (!held.some((each) => each.consumer === consumer.id && each.runs.length > 0)) this.endConsumer(consumer)
+      }
+    }
     session.connection = connection
     session.to = { session: session.id, node, bootId, epoch: this.minted() }
     this.tellAttached(session, nonce, connection)
@@ -517,7 +591,7 @@ export class Model {
     this.sessions = this.sessions.filter((each) => each !== session)
     this.listeners = this.listeners.filter((each) => each.session !== session)
     for (const consumer of this.consumers.filter((each) => each.session === session)) this.endConsumer(consumer)
-    for (const queue of this.queues.filter((each) => each.owner === session)) this.deleteQueue(queue, [])
+    for (const queue of this.queues.filter((each) => each.owner === session)) this.deleteQueue(queue)
   }
 
   private consumer(id: number): ModelConsumer | undefined {

@@ -17,7 +17,7 @@ const TOPICS = ['x.y', 'x.y', 'x.z', 'w', 'x', 'x.z.z', 'not good']
 /** Repeated names are more likely. */
 const CONTROLS = [
   ...['consume', 'declareQueue', 'bind', 'consume', 'bind', 'listen'],
-  ...['cancel', 'declareQueue', 'unlisten', 'consume', 'unbind', 'deleteQueue'],
+  ...['cancel', 'declareQueue', 'unlisten', 'consume', 'unbind', 'deleteQueue', 'receive', 'receive'],
 ] as const
 
 /** What to do, as numbers that mean what the state makes of them. */
@@ -64,7 +64,7 @@ const TYPES = [
   ] as const),
 ] as const
 
-const small = fc.nat({ max: 11 })
+const small = fc.nat({ max: 13 })
 const operation: fc.Arbitrary<Operation> = fc.record({
   type: fc.constantFrom(...TYPES),
   a: small,
@@ -209,6 +209,10 @@ function commandOf(model: Model, session: ModelSession, { b, c, topics }: Operat
       return { type, queue, pattern }
     case 'consume':
       return { type, queue, prefetch: pick([1, 2, 3, 50], topics[0]!)!, visibilityTimeoutMs: 100 + 900 * (c % 2) }
+    case 'receive': {
+      const waitMs = pick([0, 50, 0, 400], topics.length)!
+      return { type, queue, max: pick([1, 2, 3], topics[0]!)!, waitMs, visibilityTimeoutMs: 100 + 900 * (c % 2) }
+    }
     case 'cancel':
       return { type, consumer: consumerOf(model, session, c)?.id ?? 5 }
     case 'listen':

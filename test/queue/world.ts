@@ -121,6 +121,12 @@ export class Client {
     return { consumer: resultOf(effects).consumer as number, effects }
   }
 
+  /** Starts a receive. Returns its consumer's id and what comes of it at once. */
+  receive(queue: string, max = 1, waitMs = 0, visibilityTimeoutMs = 30_000): { consumer: number; effects: Effect[] } {
+    const effects = this.control({ type: 'receive', queue, max, waitMs, visibilityTimeoutMs })
+    return { consumer: resultOf(effects).consumer as number, effects }
+  }
+
   settle(consumer: number, firstDelivery: number, count: number, outcome = 'accepted' as Outcome, ms = 0): Effect[] {
     return this.settleItems({ consumer, firstDelivery, count, outcome: SettleOutcome[outcome], ms })
   }
@@ -173,6 +179,11 @@ export function resultOf(effects: readonly Effect[]): Readonly<Record<string, un
   const effect = effects.find((each) => each.type === 'outcome')
   if (effect?.outcome.result === undefined) throw new Error(`no result in ${JSON.stringify(effects)}`)
   return effect.outcome.result
+}
+
+/** What receives got in these effects: consumer and count. */
+export function receivedOf(effects: readonly Effect[]): [consumer: number, count: number][] {
+  return effects.flatMap((each): [number, number][] => (each.type === 'received' ? [[each.consumer, each.count]] : []))
 }
 
 /** The code of the first outcome; 'ok' for a success. */

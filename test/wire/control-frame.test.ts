@@ -16,6 +16,7 @@ const commands: ControlCommand[] = [
   { type: 'bind', queue: 'billing', pattern: 'orders.#' },
   { type: 'unbind', queue: 'billing', pattern: 'orders.*' },
   { type: 'consume', queue: 'billing', prefetch: 100, visibilityTimeoutMs: 30_000 },
+  { type: 'receive', queue: 'billing', max: 10, waitMs: 20_000, visibilityTimeoutMs: 30_000 },
   { type: 'cancel', consumer: 2 ** 52 },
   { type: 'listen', pattern: 'price.*' },
   { type: 'unlisten', listener: 4100 },

@@ -46,6 +46,7 @@ const frames: { [K in keyof SessionFrames]: SessionFrames[K] } = {
   ],
   [FrameKind.answer]: { id: 1, value: { ready: 3 } },
   [FrameKind.cancelled]: { consumer: 4098, reason: 'the queue was deleted' },
+  [FrameKind.received]: { consumer: 4098, count: 2 },
   [FrameKind.fault]: { code: 'Unauthorized', message: 'no' },
   [FrameKind.goodbye]: { graceMs: 5000 },
   [FrameKind.leave]: { ends: true },
@@ -124,6 +125,7 @@ describe('kinds of frames', () => {
       goodbye: 75,
       parted: 76,
       resumed: 77,
+      received: 78,
       heartbeat: 96,
     })
   })

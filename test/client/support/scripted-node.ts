@@ -250,7 +250,8 @@ export class ScriptedNode {
     this.controls.push({ ...stamp, command })
     if (!this.auto.control) return
     const { sequence } = stamp
-    if (command.type === 'consume') socket.outcome({ sequence, result: { consumer: ++this.#minted } })
+    if (command.type === 'consume' || command.type === 'receive')
+      socket.outcome({ sequence, result: { consumer: ++this.#minted } })
     else if (command.type === 'listen') socket.outcome({ sequence, result: { listener: ++this.#minted } })
     else socket.outcome({ sequence })
   }
