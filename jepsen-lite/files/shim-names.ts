@@ -3,7 +3,7 @@
  * (trap 25); what a rename or a removal takes away is kept in the journal's folder until then.
  */
 import fs from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Naming } from './changes.ts'
 import type { Descriptors, ShimParts } from './shim-descriptors.ts'
 
@@ -23,12 +23,11 @@ export class Names {
     }
   }
 
-  async makeDirectory(path: string, options: fs.MakeDirectoryOptions | undefined): Promise<void> {
-    if (options?.recursive) throw new Error('the file shim follows directories that are made one by one')
-    const isNew = path !== '' && !fs.existsSync(this.#absolute(path))
-    await this.#follow(isNew ? { kind: 'mkdir', path } : undefined, () =>
-      real.promises.mkdir(this.#absolute(path), options),
-    )
+  async makeDirectory(path: string, options: fs.MakeDirectoryOptions | undefined): Promise<unknown> {
+    const absolute = this.#absolute(path)
+    const isNew = !fs.existsSync(absolute)
+    if (isNew && !fs.existsSync(dirname(absolute))) throw new Error('the file shim follows directories made one by one')
+    return this.#follow(isNew ? { kind: 'mkdir', path } : undefined, () => real.promises.mkdir(absolute, options))
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -49,16 +48,17 @@ export class Names {
     this.#parts.faults.removed(bytes)
   }
 
-  async #follow(naming: Naming | undefined, change: () => Promise<unknown>): Promise<void> {
+  async #follow<T>(naming: Naming | undefined, change: () => Promise<T>): Promise<T> {
     const { journal } = this.#parts
     const id = naming && journal.begin(naming)
     try {
-      await change()
+      const result = await change()
+      if (id !== undefined) this.#descriptors.made(id)
+      return result
     } catch (error) {
       if (id !== undefined) journal.settle([id])
       throw error
     }
-    if (id !== undefined) this.#descriptors.made(id)
   }
 
   /** A second name for the file, so that it outlives the first. */

@@ -167,7 +167,7 @@ describe('names', () => {
   })
 
   it('of directories too', async () => {
-    await losePower(`await mkdir(data + '/kept'); await syncNames(); await mkdir(data + '/lost')`)
+    await losePower(`await mkdir(data + '/kept'); await syncNames(); await mkdir(data + '/lost', { recursive: true })`)
     expect(names()).toEqual(['kept'])
   })
 
