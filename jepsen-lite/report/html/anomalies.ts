@@ -21,7 +21,7 @@ const VALUE_MAX = 120
 const MESSAGE_MAX = 600
 /** Events that are shown of each of the first anomalies, and of each that follows. */
 const FIRST = { anomalies: 5, events: 12 }
-const EVENTS_MAX = 3
+const EVENTS_MAX = 2
 
 export interface AnomalyContext {
   readonly history: readonly Event[]

@@ -7,8 +7,9 @@ import { duration, moment, plural, shorten, tick } from './format.ts'
 import { type Content, html, type Markup } from './markup.ts'
 import { row, type Scale, svg, ticksOf } from './scale.ts'
 
-/** Bars of a lane that are drawn. */
-const BARS_MAX = 200
+/** Bars that are drawn in all lanes of faults together, and in each lane of nodes and elections. */
+const BARS_MAX = 800
+const NODE_BARS_MAX = 200
 const NAME_MAX = 80
 /** Tints of nemeses; they repeat from here on. */
 export const TINTS = 8
@@ -43,10 +44,9 @@ export function phases(result: RunResult, scale: Scale): Markup {
 }
 
 export function faultLanes(lanes: readonly Lane[], scale: Scale): Markup[] {
+  const most = Math.ceil(BARS_MAX / Math.max(1, lanes.length))
   return lanes.map(({ nemesis, windows }, i) => {
-    const bars = windows
-      .slice(0, BARS_MAX)
-      .map((fault) => bar(scale, fault, `fault t${i % TINTS}`, fault.name, fault.what))
+    const bars = windows.slice(0, most).map((fault) => bar(scale, fault, `fault t${i % TINTS}`, fault.name, fault.what))
     return row(html`<span class="swatch t${i % TINTS}"></span>${nemesis}`, 22, bars)
   })
 }
@@ -99,8 +99,8 @@ export function nodeLanes(result: RunResult, scale: Scale): Markup[] {
     const away = unreadyOf(result.watch, node)
     const about = `${node}: led ${plural(led.length, 'time')}, not ready ${plural(away.length, 'time')}`
     const bars: Content[] = [
-      away.slice(0, BARS_MAX).map((each) => bar(scale, each, 'away', 'not ready')),
-      led.slice(0, BARS_MAX).map((each) => bar(scale, each, 'led', `leader, term ${each.term}`)),
+      away.slice(0, NODE_BARS_MAX).map((each) => bar(scale, each, 'away', 'not ready')),
+      led.slice(0, NODE_BARS_MAX).map((each) => bar(scale, each, 'led', `leader, term ${each.term}`)),
     ]
     return row(node, 20, html`<div class="ready" role="img" aria-label="${about}"></div>${bars}`)
   })
@@ -111,7 +111,7 @@ export function electionLane(leaderships: readonly Leadership[], scale: Scale): 
   const none = leaderships.filter(({ leader }) => leader === undefined)
   const begun = leaderships.filter(({ term }, i) => i > 0 && term > leaderships[i - 1]!.term)
   const marks = begun
-    .slice(0, BARS_MAX)
+    .slice(0, NODE_BARS_MAX)
     .map(
       ({ from, term }) =>
         html`<span class="election" style="left:${scale.percent(from)}" title="term ${term} at ${moment(from - scale.from)}"></span>`,
@@ -119,6 +119,6 @@ export function electionLane(leaderships: readonly Leadership[], scale: Scale): 
   return row(
     'elections',
     16,
-    html`${none.slice(0, BARS_MAX).map((each) => bar(scale, each, 'leaderless', ''))}${marks}`,
+    html`${none.slice(0, NODE_BARS_MAX).map((each) => bar(scale, each, 'leaderless', ''))}${marks}`,
   )
 }

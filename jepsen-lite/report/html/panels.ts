@@ -19,7 +19,7 @@ const FEW = 50
 const FEW_HEIGHT = 76
 /** Signs that are drawn: about so many in one panel and in all, and of them so large a part may be of each outcome. */
 const PANEL_SIGNS_MAX = 20_000
-const SIGNS_MAX = 50_000
+const SIGNS_MAX = 40_000
 const PARTS: Readonly<Record<Outcome, number>> = { ok: 0.7, fail: 0.15, info: 0.15 }
 
 export interface PanelContext {

@@ -7,7 +7,7 @@ import { count, duration, moment, plural, shorten } from './format.ts'
 import { type Content, html, type Markup } from './markup.ts'
 
 /** Faults that are listed; results.json has all. */
-const FAULTS_MAX = 500
+const FAULTS_MAX = 300
 const ERRORS_MAX = 20
 const WHAT_MAX = 240
 
