@@ -18,7 +18,7 @@ class FakeClient implements WorkloadClient {
     if (f === 'throw') throw new TypeError('a defect of the workload')
     if (f === 'exit') process.exit(3)
     if (f === 'emitAndDie') {
-      for (let i = 0; i < Number(value); i++) await emit(`c${number}`, 'deliver', i)
+      await Promise.all(Array.from({ length: Number(value) }, (_, i) => emit(`c${number}`, 'deliver', i)))
       process.kill(process.pid, 'SIGKILL')
     }
     return { type: 'ok', value: value as Json }

@@ -54,9 +54,9 @@ describe('the pool of workers', () => {
   it('loses nothing of what was emitted before a kill', async () => {
     const { open } = bound(await start(1))
     const dying = await open(0, 0)
-    await dying.invoke({ f: 'emitAndDie', value: 500 })
+    await dying.invoke({ f: 'emitAndDie', value: 5_000 })
     await eventually(() => !dying.isAlive, { what: 'the worker is gone' })
-    expect(emitted).toEqual(Array.from({ length: 500 }, (_, i) => ['c0', 'deliver', i]))
+    expect(emitted).toEqual(Array.from({ length: 5_000 }, (_, i) => ['c0', 'deliver', i]))
   })
 
   it('tells what is thrown past a workload, and an end that nobody wanted, and goes on', async () => {

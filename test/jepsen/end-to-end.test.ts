@@ -1,0 +1,66 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Event } from '../../jepsen-lite/history.ts'
+import { runCli } from '../cli/run-cli.ts'
+
+const root = path.resolve(import.meta.dirname, '../..')
+let results = ''
+
+beforeAll(() => {
+  // Not in the system's folder for temporary files, which may be in memory: jepsen-lite refuses that.
+  mkdirSync(path.join(root, 'data'), { recursive: true })
+  results = mkdtempSync(path.join(root, 'data', 'jepsen-test-'))
+})
+
+afterAll(() => rmSync(results, { recursive: true, force: true }))
+
+/** `meshmq chaos` from the sources, with nodes from the sources. */
+async function chaos(name: string, ...args: string[]) {
+  const place = path.join(results, name)
+  const bin = path.join(root, 'node/cli/main.ts')
+  const environment = { NODE_OPTIONS: '--import tsx' }
+  const { code, stdout, stderr } = await runCli(['chaos', '--results', place, '--bin', bin, ...args], { environment })
+  const folder = existsSync(place) ? path.join(place, readdirSync(place)[0]!) : undefined
+  return { code, output: stdout + stderr, folder }
+}
+
+describe('a whole run', { timeout: 120_000 }, () => {
+  it('of real processes, some of which are killed, is valid and leaves its history', async () => {
+    const { code, output, folder } = await chaos('kill', '--nemesis', 'kill', '--seconds', '10', '--seed', '3')
+    expect({ code, output }).toMatchObject({ code: 0, output: expect.stringContaining('VALID') })
+    expect(output).toMatch(/\d+ s left, \d+ operations/)
+    const { valid, bite, evidence } = JSON.parse(readFileSync(path.join(folder!, 'results.json'), 'utf8'))
+    expect({ valid, kills: bite[0].done.kills > 0, counted: evidence.kills > 0 }).toEqual({
+      valid: true,
+      kills: true,
+      counted: true,
+    })
+    const lines = readFileSync(path.join(folder!, 'history.jsonl'), 'utf8').trimEnd().split('\n')
+    const history = lines.map((line) => JSON.parse(line) as Event)
+    expect(history.map(({ index }) => index)).toEqual(history.map((_, i) => i))
+    expect(history.filter(({ process, f }) => process === 'nemesis' && f === 'kill').length).toBeGreaterThan(1)
+    const acknowledged = history.filter(({ type, f }) => type === 'ok' && f === 'publish').length
+    expect(acknowledged).toBeGreaterThan(80)
+    expect(existsSync(path.join(folder!, 'report.html'))).toBe(true)
+    expect(existsSync(path.join(folder!, 'data'))).toBe(false)
+  })
+
+  it('in which next to nothing was done is unknown', async () => {
+    const { code, output } = await chaos('idle', '--nemesis', 'none', '--seconds', '2', '--rate', '1', '--seed', '1')
+    expect(code).toBe(2)
+    expect(output).toContain('UNKNOWN')
+    expect(output).toMatch(/only \d+ of at least \d+ publish succeeded/)
+  })
+
+  it('is not begun with a name that is none', async () => {
+    const { code, output } = await chaos('misuse', '--nemesis', 'flood')
+    expect({ code, output }).toEqual({ code: 2, output: "meshmq chaos: there is no nemesis 'flood': see --list\n" })
+  })
+
+  it('can be chosen from a list that says what cannot be done here', async () => {
+    const { code, output } = await chaos('list', '--list')
+    expect(code).toBe(0)
+    for (const name of ['queue', 'kill', 'partition']) expect(output).toMatch(new RegExp(`^ {2}${name} +\\S`, 'm'))
+  })
+})
