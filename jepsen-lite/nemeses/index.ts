@@ -1,5 +1,6 @@
 /** Every nemesis there is. */
 import type { Nemesis } from '../nemesis.ts'
+import { bitFlip } from './bit-flip.ts'
 import { clients } from './clients.ts'
 import { clock } from './clock.ts'
 import { delay } from './delay.ts'
@@ -16,7 +17,9 @@ import { slowLink } from './slow-link.ts'
 import { slowSync } from './slow-sync.ts'
 import { smallDisk } from './small-disk.ts'
 import { stall } from './stall.ts'
+import { tornTail } from './torn-tail.ts'
 import { transfer } from './transfer.ts'
+import { wipe } from './wipe.ts'
 
 /** In the order in which `--list` shows them. */
 export const nemeses: readonly Nemesis[] = [
@@ -36,5 +39,8 @@ export const nemeses: readonly Nemesis[] = [
   failingSync,
   fullDisk,
   smallDisk,
+  tornTail,
+  bitFlip,
+  wipe,
   clock,
 ]

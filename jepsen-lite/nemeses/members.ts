@@ -34,6 +34,9 @@ export const members: Nemesis = {
   bite: ({ removals = 0 }) => (removals > 0 ? undefined : 'no node was removed'),
 }
 
+/** Clusters in which somebody is away: nobody else is removed meanwhile. */
+const underWay = new WeakSet<FaultTarget>()
+
 function faultOf(
   name: string,
   holdMs: number,
@@ -48,7 +51,9 @@ function faultOf(
     holdMs,
     async begin(target): Promise<FaultReport> {
       const node = await find(target)
+      if (underWay.has(target)) return { what: 'nothing: another change is under way', done: {} }
       if (!target.wound(node)) return { what: 'nothing: another disk is hurt', done: {} }
+      underWay.add(target)
       away = node
       const result = await target.cli(['cluster', 'remove', node, '--timeout', String(COMMAND_S)])
       isGone = result.code === 0
@@ -56,10 +61,14 @@ function faultOf(
     },
     async end(target) {
       if (away === undefined) return { what: '', done: {} }
-      if (isEmptied && isGone) await emptyDirectory(target, away)
-      const report = await addAgain(target, away)
-      target.healed(away)
-      return report
+      try {
+        if (isEmptied && isGone) await emptyDirectory(target, away)
+        const report = await addAgain(target, away)
+        target.healed(away)
+        return report
+      } finally {
+        underWay.delete(target)
+      }
     },
   }
 }
@@ -77,10 +86,19 @@ async function addAgain(target: FaultTarget, node: string): Promise<FaultReport>
   const deadlineMs = performance.now() + BACK_MS
   for (let tries = 1; ; tries++) {
     await target.start(node)
+    if (await isVoter(target, node)) return { what: `${node} is a voter`, done: {} }
     const result = await target.cli(['cluster', 'add', node, '--promote', '--timeout', String(COMMAND_S)])
     if (result.code === 0) return { what: `add ${node}: ${answerOf(result)}`, done: { additions: 1 } }
     if (performance.now() >= deadlineMs)
       throw new Error(`${node} is no voter after ${tries} tries: ${answerOf(result)}`)
     await sleep(AGAIN_MS)
   }
+}
+
+/** By the leader's own word. */
+async function isVoter(target: FaultTarget, node: string): Promise<boolean> {
+  const { code, stdout } = await target.cli(['cluster', 'status', '--json'])
+  if (code !== 0) return false
+  const seen = JSON.parse(stdout) as { role: string; members: readonly { id: string; role: string }[] }
+  return seen.role === 'leader' && seen.members.some(({ id, role }) => id === node && role === 'voter')
 }

@@ -2,7 +2,7 @@
  * A rolling restart as an operator does it: SIGTERM to one node after the other, the next one only when all are ready again. If they do not get
  * ready, since another fault is in the way, the round ends there.
  */
-import type { Fault, FaultTarget, Nemesis } from '../nemesis.ts'
+import type { Fault, FaultReport, FaultTarget, Nemesis } from '../nemesis.ts'
 
 /** For a node to be ready in the middle of other faults. */
 const READY_MS = 15_000
@@ -14,23 +14,22 @@ export const rolling: Nemesis = {
   bite: ({ restarts = 0 }) => (restarts > 0 ? undefined : 'no node was restarted'),
 }
 
+/** Clusters in which a round is under way: nobody begins a second one. */
+const underWay = new WeakSet<FaultTarget>()
+
 function faultOf(order: readonly string[]): Fault {
   let stopped: string | undefined
   return {
     name: `rolling restart ${order}`,
     holdMs: 0,
-    async begin(target) {
-      let restarts = 0
-      for (const node of order) {
-        const late = await firstLate(target)
-        if (late !== undefined) return { what: `given up after ${restarts}: ${late} is not ready`, done: { restarts } }
-        stopped = node
-        await target.stop(node)
-        await target.start(node)
-        stopped = undefined
-        restarts++
+    async begin(target): Promise<FaultReport> {
+      if (underWay.has(target)) return { what: 'nothing: another round is under way', done: {} }
+      underWay.add(target)
+      try {
+        return await round(target, order, (node) => (stopped = node))
+      } finally {
+        underWay.delete(target)
       }
-      return { what: `restarted ${order}`, done: { restarts } }
     },
     async end(target) {
       if (stopped === undefined) return { what: '', done: {} }
@@ -38,6 +37,25 @@ function faultOf(order: readonly string[]): Fault {
       return { what: `started ${stopped}`, done: {} }
     },
   }
+}
+
+/** `down` hears who is down at the moment. */
+async function round(
+  target: FaultTarget,
+  order: readonly string[],
+  down: (node: string | undefined) => void,
+): Promise<FaultReport> {
+  let restarts = 0
+  for (const node of order) {
+    const late = await firstLate(target)
+    if (late !== undefined) return { what: `given up after ${restarts}: ${late} is not ready`, done: { restarts } }
+    down(node)
+    await target.stop(node)
+    await target.start(node)
+    down(undefined)
+    restarts++
+  }
+  return { what: `restarted ${order}`, done: { restarts } }
 }
 
 async function firstLate(target: FaultTarget): Promise<string | undefined> {
