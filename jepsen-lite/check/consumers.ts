@@ -3,7 +3,7 @@
  *
  * - `prefetch`: one has more messages in hand than it asked for.
  * - `reordered`: first attempts reach each consumer in the queue's order. In a queue with one consumer that takes one message at a time,
- *   so do all attempts: what comes back comes back to its place, before everything that was published later.
+ *   so do all attempts: what comes back comes back to its place, before everything that was published later (more in returns.ts).
  * - `skipped`: attempts rise by one, where nothing can have got lost on the way to the only consumer.
  * - `lost`, `dropped`: what was acknowledged is never delivered, or is gone though nobody settled it for good.
  * - `shared`, `vanished`: an exclusive queue has two owners, or leaves its owner.
@@ -24,17 +24,23 @@ import {
 import { countOf, type Done, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
 import { checkOwners } from './owners.ts'
 import { checkPrefetch } from './prefetch.ts'
+import { checkReturns } from './returns.ts'
 
 export interface ConsumersOptions {
   readonly concurrency: number
   /** Name of the queue that only this process consumes, one message at a time. */
   readonly soloOf: (process: number) => string
+  /** Queues whose messages are given back with a delay at times, and so lose their places for a while. */
+  readonly isDelayed: (queue: string) => boolean
 }
 
 /** Nanoseconds. A client tells of its connection a moment after what came through it. */
 const STATUS_LATE = 100e6
 
-export function checkConsumers(history: readonly Event[], { concurrency, soloOf }: ConsumersOptions): CheckResult {
+export function checkConsumers(
+  history: readonly Event[],
+  { concurrency, soloOf, isDelayed }: ConsumersOptions,
+): CheckResult {
   const operations = operationsOf(history)
   const drained = isDrained(operations, concurrency)
   const deliveries = deliveriesOf(history)
@@ -51,12 +57,15 @@ export function checkConsumers(history: readonly Event[], { concurrency, soloOf 
     ...checkPrefetch(history),
     ...checkOwners(history),
   ]
-  const placed = (delivery: Delivery) => {
-    const publish = publishes.get(delivery.id)
-    return publish === undefined
-      ? []
-      : [{ delivery, placed: { from: publish.from, to: publish.to, place: 0 } satisfies Placed }]
+  const placeOf = ({ id }: Delivery): Placed | undefined => {
+    const publish = publishes.get(id)
+    return publish && { from: publish.from, to: publish.to, place: 0 }
   }
+  const placed = (delivery: Delivery) => {
+    const at = placeOf(delivery)
+    return at === undefined ? [] : [{ delivery, placed: at }]
+  }
+  anomalies.push(...checkReturns(history, deliveries, placeOf, isDelayed))
   const firsts = deliveries.filter(({ attempt, queue }) => attempt === 1 && !solos.has(queue))
   for (const group of groupBy(firsts, ({ consumer }) => consumer).values())
     anomalies.push(...reorderings(group.flatMap(placed)))

@@ -1,7 +1,8 @@
 /**
  * Consumers: what the cluster promises to those who take messages. A message says in its body what is to become of it at each attempt: it
- * is acked, given back, rejected, or kept until its consumer goes. Some queues are shared by consumers of different prefetch; each process
- * has one for itself, where every redelivery must come in its old place. Queues that are exclusive to a session are fought over.
+ * is acked, given back, rejected, or kept until its consumer goes. Some queues are shared by consumers of different prefetch. Each process has
+ * a `solo` queue, whose one consumer takes one message at a time: every redelivery must be the next delivery. And it has a `wide` one, whose
+ * two consumers go at once, so that messages of both come back mixed. Queues that are exclusive to a session are fought over.
  * Checked by check/consumers.ts.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,10 +17,12 @@ import { DRAIN, Drainer } from './draining.ts'
 import { type Fate, Taker } from './taker.ts'
 
 const SHARED = ['consumers.shared.0', 'consumers.shared.1', 'consumers.shared.2']
-const SOLO = 'solo'
+/** Queues of which each process has one of its own. */
+const OWN = ['solo', 'wide']
 const EXCLUSIVE = ['consumers.exclusive.0', 'consumers.exclusive.1']
 /** Of the consumers of the shared queues, by slot. */
 const PREFETCHES = [1, 2, 5, 20]
+const WIDE_PREFETCH = 6
 /** Short enough for sessions to expire in a run. */
 const SESSION_LEASE_MS = 5_000
 /** Between giving a message back with a delay and its return. */
@@ -45,9 +48,11 @@ export const consumers: Workload = {
   async open(context) {
     const client = await connect({ ...context.connectOptions })
     try {
-      const solo = client.queue(soloOf(context.process))
-      await solo.declare()
-      await solo.bind(solo.name)
+      for (const kind of OWN) {
+        const queue = client.queue(ownOf(kind, context.process))
+        await queue.declare()
+        await queue.bind(queue.name)
+      }
       return new ConsumersClient(client, context)
     } catch (error) {
       await client.close()
@@ -55,11 +60,16 @@ export const consumers: Workload = {
     }
   },
 
-  check: (history, { concurrency }) => checkConsumers(history, { concurrency, soloOf }),
+  check: (history, { concurrency }) =>
+    checkConsumers(history, {
+      concurrency,
+      soloOf: (process) => ownOf('solo', process),
+      isDelayed: (queue) => SHARED.includes(queue),
+    }),
 }
 
-function soloOf(process: number): string {
-  return `consumers.solo.${process}`
+function ownOf(kind: string, process: number): string {
+  return `consumers.${kind}.${process}`
 }
 
 function plan({ random, concurrency }: PlanContext): Plan {
@@ -68,29 +78,33 @@ function plan({ random, concurrency }: PlanContext): Plan {
     next(slot): Operation {
       const state = slots[slot]!
       const { dice } = state
-      if (dice.chance(0.04)) return { f: 'renew', value: { which: dice.pick(['solo', 'shared']) } }
+      if (dice.chance(0.04)) return { f: 'renew', value: { which: dice.pick([...OWN, 'shared']) } }
       if (dice.chance(0.08)) return { f: 'own', value: { queue: dice.pick(EXCLUSIVE), holdMs: dice.between(5, 60) } }
-      const to = dice.chance(0.4) ? SOLO : dice.pick(SHARED)
+      const to = dice.chance(0.5) ? dice.pick(OWN) : dice.pick(SHARED)
       return { f: 'publish', value: { id: slot + concurrency * state.published++, to, fates: fates(dice, to) } }
     },
     drain: () => [DRAIN],
   }
 }
 
-/** What becomes of it at its first attempts; afterwards it is acked. A delay would give up the message's place for that time. */
+/** What may become of a message before it is acked. A delay gives up its place for a while: not where places are looked at. */
+const FATES: Readonly<Record<string, readonly string[]>> = {
+  solo: ['nack', 'nack', 'keep'],
+  wide: ['keep', 'keep', 'nack'],
+}
+const SHARED_FATES = ['nack', 'delay', 'reject', 'keep']
+
 function fates(dice: Random, to: string): string[] {
   const all: string[] = []
-  while (dice.chance(0.35))
-    all.push(dice.pick(to === SOLO ? ['nack', 'nack', 'keep'] : ['nack', 'delay', 'reject', 'keep']))
+  while (dice.chance(to === 'wide' ? 0.6 : 0.35)) all.push(dice.pick(FATES[to] ?? SHARED_FATES))
   return all
 }
 
 class ConsumersClient implements WorkloadClient {
   readonly #client: Client
   readonly #context: ClientContext
-  readonly #takers: Readonly<Record<'solo' | 'shared', Taker>>
+  readonly #takers: Readonly<Record<string, readonly Taker[]>>
   readonly #drainer: Drainer
-  readonly #solo: string
   #isDraining = false
   #sessionsLost = 0
 
@@ -98,23 +112,17 @@ class ConsumersClient implements WorkloadClient {
     const { emit, process, slot } = context
     this.#client = client
     this.#context = context
-    this.#solo = soloOf(process)
     const shared = SHARED[slot % SHARED.length]!
+    const [solo, wide] = OWN.map((kind) => ownOf(kind, process)) as [string, string]
+    const decide = (message: Message) => this.#fate(message)
     const taker = (name: string, queue: string, prefetch: number) =>
-      new Taker({
-        client,
-        emit,
-        name: `${process} ${name}`,
-        queue,
-        pattern: queue,
-        prefetch,
-        decide: (message) => this.#fate(message),
-      })
+      new Taker({ client, emit, name: `${process} ${name}`, queue, pattern: queue, prefetch, decide })
     this.#takers = {
-      solo: taker(SOLO, this.#solo, 1),
-      shared: taker('shared', shared, PREFETCHES[slot % PREFETCHES.length]!),
+      solo: [taker('solo', solo, 1)],
+      wide: [taker('wide a', wide, WIDE_PREFETCH), taker('wide b', wide, WIDE_PREFETCH)],
+      shared: [taker('shared', shared, PREFETCHES[slot % PREFETCHES.length]!)],
     }
-    const isTaken = (queue: string) => queue === this.#solo || queue === shared
+    const isTaken = (queue: string) => [solo, wide, shared].includes(queue)
     this.#drainer = new Drainer({ client, emit, context, prefix: 'consumers.', isTaken })
     this.#countLosses()
   }
@@ -124,8 +132,8 @@ class ConsumersClient implements WorkloadClient {
     try {
       if (f === 'drain') return await this.#drain()
       if (f === 'own') return await this.#own(String(queue), Number(holdMs))
-      if (f === 'renew') await this.#takers[which as 'solo' | 'shared'].renew()
-      else await this.#client.publish(to === SOLO ? this.#solo : String(to), { id, fates })
+      if (f === 'renew') await this.#renew(String(which))
+      else await this.#client.publish(this.#topicOf(String(to)), { id, fates })
       return { type: 'ok' }
     } catch (error) {
       return completionOf(error)
@@ -134,6 +142,18 @@ class ConsumersClient implements WorkloadClient {
 
   close(): Promise<void> {
     return this.#client.close()
+  }
+
+  #topicOf(to: string): string {
+    return OWN.includes(to) ? ownOf(to, this.#context.process) : to
+  }
+
+  /** None comes back before all are gone. */
+  async #renew(which: string): Promise<void> {
+    const gone = new AbortController()
+    const gate = new Promise<void>((resolve) => gone.signal.addEventListener('abort', () => resolve()))
+    await Promise.all(this.#takers[which]!.map((taker) => taker.renew(gate)))
+    gone.abort()
   }
 
   #fate(message: Message): Fate {
@@ -154,7 +174,7 @@ class ConsumersClient implements WorkloadClient {
   async #drain(): Promise<Completion> {
     if (!this.#isDraining) {
       this.#isDraining = true
-      for (const taker of Object.values(this.#takers)) await taker.renew()
+      for (const which of Object.keys(this.#takers)) await this.#renew(which)
     }
     return this.#drainer.drain()
   }

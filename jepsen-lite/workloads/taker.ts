@@ -1,7 +1,7 @@
 /**
  * A consumer that tells what it is handed and what it does with it, under a name of its own, for check/deliveries.ts to read:
  *
- *   subscribe, deliver, settle (about to be sent), settled (the cluster has confirmed it), lost, connected, disconnected, sessionLost
+ *   subscribe, deliver, settle (about to be sent), settled (the cluster has confirmed it), lost, closed, connected, disconnected, sessionLost
  *
  * It is told before it happens: a message is settled only when its delivery is in the history, so that no kill of this process can make a
  * message disappear from the history alone. It takes more at a time than its prefetch: what the cluster sends beyond that is seen.
@@ -41,6 +41,8 @@ export class Taker {
   #generation = 0
   #subscription: Subscription | undefined
   #isOver = false
+  /** Nothing is taken before it. */
+  #gate: Promise<void> = Promise.resolve()
   #ended: Promise<void>
 
   constructor(options: TakerOptions) {
@@ -50,8 +52,9 @@ export class Taker {
     this.#ended = this.#run()
   }
 
-  /** Goes away with all that it holds, and comes back as another consumer. */
-  async renew(): Promise<void> {
+  /** Goes away with all that it holds, and comes back as another consumer: at once, or when `gate` resolves. */
+  async renew(gate: Promise<void> = Promise.resolve()): Promise<void> {
+    this.#gate = gate
     await this.#subscription?.close({ timeoutMs: CLOSE_MS })
   }
 
@@ -77,6 +80,7 @@ export class Taker {
   /** Resolves when the subscription was closed. */
   async #subscribe(): Promise<void> {
     const { client, queue, pattern, prefetch, name } = this.#options
+    await this.#gate
     const consumer = `${name}#${++this.#generation}`
     this.#name = consumer
     await this.#tell(consumer, 'subscribe', { queue, prefetch })
@@ -85,6 +89,7 @@ export class Taker {
     this.#subscription = await client.subscribe(pattern, handler, { queue, prefetch, concurrency })
     if (this.#isOver) await this.renew()
     await this.#subscription.closed
+    await this.#tell(consumer, 'closed', { queue })
   }
 
   async #handle(consumer: string, message: Message): Promise<void> {

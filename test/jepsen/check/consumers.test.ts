@@ -3,7 +3,11 @@ import { describe, expect, it } from 'vitest'
 import { checkConsumers } from '../../../jepsen-lite/check/consumers.ts'
 import { bad, found, good, Story } from './story.ts'
 
-const options = { concurrency: 1, soloOf: (process: number) => `solo.${process}` }
+const options = {
+  concurrency: 1,
+  soloOf: (process: number) => `solo.${process}`,
+  isDelayed: (queue: string) => queue === 'shared',
+}
 const verdict = (story: Story) => found(checkConsumers(story.history, options))
 
 const shared = (id: number, attempt = 1) => ({ consumer: '0 shared#1', queue: 'shared', id, attempt })
