@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import type { Queue } from '../../client/index.ts'
 import { example, printJson, printLine, printTable } from './output.ts'
+import { addReceiveCommand } from './receive.ts'
 import { addSessionOptions, type SessionOptions, withClient } from './session.ts'
 
 interface QueueCommandOptions extends SessionOptions {
@@ -10,7 +11,7 @@ interface QueueCommandOptions extends SessionOptions {
 }
 
 export function addQueueCommands(program: Command): void {
-  const queue = program.command('queue').description('look at queues, make, bind and delete them')
+  const queue = program.command('queue').description('look at queues, make, bind, ask and delete them')
   const list = queue.command('ls').description('list all queues').option('--json', 'print a JSON array')
   list.addHelpText('after', example('meshmq queue ls --json | jq ".[].queue"'))
   addReadOptions(list).action(listQueues)
@@ -29,13 +30,15 @@ export function addQueueCommands(program: Command): void {
     target.unbind(pattern),
   )
   addChange(queue, 'delete', 'delete a queue with its messages', (target) => target.delete())
+  addReceiveCommand(queue)
   queue.addHelpText(
     'after',
     `
 Examples:
   $ meshmq queue declare billing && meshmq queue bind billing 'orders.#'
   $ meshmq queue ls
-  $ meshmq queue info billing --json`,
+  $ meshmq queue info billing --json
+  $ meshmq queue receive billing --max 10 --ack`,
   )
 }
 

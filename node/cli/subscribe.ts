@@ -1,9 +1,9 @@
 /** `meshmq sub`: prints what arrives and acknowledges it once it is printed. */
 import type { Command } from 'commander'
-import type { Client, Message } from '../../client/index.ts'
+import type { Client } from '../../client/index.ts'
 import { limits } from '../../wire/limits.ts'
-import { formatBody, printJson, printLine } from './output.ts'
 import { parseInteger } from './parse.ts'
+import { printAsJson, printAsText } from './print-message.ts'
 import { aborted, addSessionOptions, type SessionOptions, stopSignal, withClient } from './session.ts'
 
 interface SubscribeCommandOptions extends SessionOptions {
@@ -89,13 +89,4 @@ class AckWindow {
   #throwFailure(): void {
     if (this.#failure !== undefined) throw this.#failure.error
   }
-}
-
-function printAsText({ topic, body }: Message): Promise<void> {
-  return printLine(`${topic} ${formatBody(body)}`)
-}
-
-function printAsJson(message: Message): Promise<void> {
-  const { id, topic, attempt, timestamp, headers, correlationId, body } = message
-  return printJson({ id, topic, attempt, timestamp, headers, correlationId, body })
 }

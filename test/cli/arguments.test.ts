@@ -31,7 +31,7 @@ describe('help', () => {
   )
 
   it.each([
-    ...['ls', 'info', 'declare', 'bind', 'unbind', 'delete'].map((name) => ['queue', name]),
+    ...['ls', 'info', 'declare', 'bind', 'unbind', 'receive', 'delete'].map((name) => ['queue', name]),
     ...['status', 'add', 'promote', 'remove', 'transfer-leader'].map((name) => ['cluster', name]),
   ])('of %s %s has an example', async (group, name) => {
     const { code, stdout, stderr } = await runCli([group!, name!, '--help'])

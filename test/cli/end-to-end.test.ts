@@ -130,6 +130,20 @@ describe('meshmq pub and sub', () => {
     expect(await statsOf('work')).toMatchObject({ ready: 0, unsettled: 0 })
   })
 
+  it('ask a queue for what it has, and keep what they acknowledge', async () => {
+    await emptyQueue('asked', 'asked.#')
+    expect(await mesh('queue', 'receive', 'asked')).toEqual({ code: 0, stdout: '', stderr: '' })
+    await mesh('pub', 'asked.item', 'x', '--count', '3')
+    const seen = await mesh('queue', 'receive', 'asked', '--max', '2')
+    expect(seen).toEqual({ code: 0, stdout: 'asked.item x\n'.repeat(2), stderr: '' })
+    expect(await statsOf('asked')).toMatchObject({ ready: 3, unsettled: 0 })
+    const taken = await mesh('queue', 'receive', 'asked', '--max', '5', '--wait', '1000', '--ack', '--json')
+    const lines = taken.stdout.trim().split('\n')
+    expect(lines.map((line) => JSON.parse(line).attempt)).toEqual([2, 2, 1])
+    expect(await statsOf('asked')).toMatchObject({ ready: 0, unsettled: 0 })
+    expect((await mesh('queue', 'receive', 'nowhere')).code).not.toBe(0)
+  })
+
   it('store every one of many', async () => {
     await emptyQueue('many', 'many')
     const published = await mesh('pub', 'many', 'x', '--count', '5000', '--json')
