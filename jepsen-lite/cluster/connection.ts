@@ -6,6 +6,7 @@
  */
 import { connect, type Socket } from 'node:net'
 import { Pipe } from './pipe.ts'
+import { resetSocket } from './reset.ts'
 import type { Target } from './target.ts'
 import type { Traveller, Way } from './way.ts'
 
@@ -42,8 +43,8 @@ export class Connection implements Traveller {
 
   /** Both ends learn at once that it is over. */
   reset(): void {
-    this.#client.resetAndDestroy()
-    this.#server?.resetAndDestroy()
+    resetSocket(this.#client)
+    if (this.#server !== undefined) resetSocket(this.#server)
     this.#close()
   }
 

@@ -8,6 +8,7 @@
  */
 import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
+import { resetSocket } from './reset.ts'
 import type { Way } from './way.ts'
 
 const HELD_BYTES_MAX = 1024 * 1024
@@ -106,7 +107,7 @@ export class Pipe {
   #pass(what: Parcel['what']): void {
     if (this.#sink.destroyed) return
     if (what === 'end') this.#sink.end()
-    else if (what === 'reset') this.#sink.resetAndDestroy()
+    else if (what === 'reset') resetSocket(this.#sink)
     else this.#sink.write(what)
   }
 

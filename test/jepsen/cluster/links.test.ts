@@ -1,8 +1,10 @@
 /** The proxies between nodes, and between clients and nodes, against real sockets: what each impairment does, and in which direction. */
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { CLIENTS, ClusterLinks } from '../../../jepsen-lite/cluster/links.ts'
 import { freePorts } from '../../../jepsen-lite/cluster/ports.ts'
+import { resetSocket } from '../../../jepsen-lite/cluster/reset.ts'
 import { Target } from '../../../jepsen-lite/cluster/target.ts'
 import type { Impairment } from '../../../jepsen-lite/nemesis.ts'
 import { seeded } from '../../../jepsen-lite/random.ts'
@@ -181,6 +183,29 @@ describe('a reset', () => {
     await eventually(() => links.socketsReset === 3)
     expect(end().socketsReset).toBe(3)
     await roundTrip(toN2, n2)
+  })
+})
+
+describe('resetSocket', () => {
+  it('resets an open socket, and one whose end waits behind bytes that nobody reads', async () => {
+    for (const isEnded of [false, true]) {
+      const { dialer, server } = await connected(toN2, n2)
+      server.socket.pause()
+      if (isEnded) dialer.socket.end(randomBytes(16 << 20))
+      const end = links.impair('n1', 'n2', { type: 'reset' })
+      await dialer.endsWith('ECONNRESET')
+      server.socket.resume()
+      await server.endsWith('ECONNRESET')
+      end()
+    }
+  })
+
+  it('closes one in the moment of its end, which Node would neither reset nor close', async () => {
+    const { socket } = await dial(n2.port)
+    const closed = once(socket, 'close')
+    socket.end()
+    resetSocket(socket)
+    await closed
   })
 })
 
