@@ -1,0 +1,90 @@
+/** What the cluster's parts decide by themselves: who agrees, who may be hurt, which disk will do. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { NodeStatus } from '../../../jepsen-lite/cluster/admin.ts'
+import { judge } from '../../../jepsen-lite/cluster/agreement.ts'
+import { requireRealDisk } from '../../../jepsen-lite/cluster/disk-check.ts'
+import { freePorts } from '../../../jepsen-lite/cluster/ports.ts'
+import { Wounds } from '../../../jepsen-lite/cluster/wounds.ts'
+import { seeded } from '../../../jepsen-lite/random.ts'
+import { realDiskFolder } from '../../support/place.ts'
+
+function status(appliedIndex: number, stateHash: string, member: NodeStatus['member'] = 'voter'): NodeStatus {
+  const rest = { node: 'n', term: 1, role: 'follower', doubt: 0, missingBodies: 0 }
+  return { ...rest, appliedIndex, stateHash, member }
+}
+
+describe('agreement', () => {
+  it('is one index and one hash', () => {
+    const all = new Map([1, 2, 3].map((n) => [`n${n}`, status(7, 'abc')]))
+    expect(judge(all)).toEqual({ ok: true, index: 7, hash: 'abc' })
+  })
+
+  it('has diverged where two differ at one index, whatever the third says', () => {
+    const all = new Map([
+      ['n1', status(7, 'abc')],
+      ['n2', status(7, 'abd')],
+      ['n3', undefined],
+    ])
+    expect(judge(all)).toMatchObject({ ok: false, diverged: true, what: 'n1 abc at 7, n2 abd at 7, n3 does not tell' })
+  })
+
+  it('is not reached while somebody lags, does not answer, or is no member', () => {
+    const first = ['n1', status(7, 'abc')] as const
+    for (const second of [status(6, 'abb'), undefined, status(7, 'abc', 'none')]) {
+      expect(judge(new Map([first, ['n2', second]]))).toMatchObject({ ok: false, diverged: false })
+    }
+    expect(judge(new Map())).toMatchObject({ ok: false, diverged: false })
+  })
+})
+
+describe('wounds', () => {
+  it('leave a majority whole', () => {
+    expect([1, 2, 3, 4, 5].map((nodes) => hurtAll(nodes))).toEqual([0, 0, 1, 1, 2])
+  })
+
+  it('heal when each was mended and the node has said since then that it is whole', () => {
+    const wounds = new Wounds(3)
+    expect([wounds.wound('n1'), wounds.wound('n1'), wounds.wound('n2')]).toEqual([true, true, false])
+    wounds.mended('n1', 10)
+    wounds.whole('n1', 11)
+    expect(wounds.wound('n2')).toBe(false)
+    wounds.mended('n1', 20)
+    wounds.whole('n1', 19)
+    expect(wounds.wound('n2')).toBe(false)
+    wounds.whole('n1', 20)
+    expect([wounds.nodes, wounds.wound('n2')]).toEqual([[], true])
+  })
+})
+
+function hurtAll(nodes: number): number {
+  const wounds = new Wounds(nodes)
+  return Array.from({ length: nodes }, (_, i) => wounds.wound(`n${i}`)).filter(Boolean).length
+}
+
+describe('the disk', () => {
+  it('is refused in memory', () => {
+    const folder = realDiskFolder()
+    expect(() => requireRealDisk(path.join(folder, 'made'))).not.toThrow()
+    expect(existsSync(path.join(folder, 'made'))).toBe(true)
+    for (const type of [0x01021994, 0x858458f6]) expect(() => requireRealDisk(folder, () => type)).toThrow('in memory')
+    rmSync(folder, { recursive: true })
+  })
+
+  it.runIf(existsSync('/dev/shm'))('is refused where it really is in memory', () => {
+    const folder = mkdtempSync('/dev/shm/meshmq-test-')
+    expect(() => requireRealDisk(folder)).toThrow('in memory')
+    rmSync(folder, { recursive: true })
+  })
+})
+
+it('takes ports one after the other from a given one, and says when one is in use', async () => {
+  const { createServer } = await import('node:net')
+  const [base] = (await freePorts(1, seeded(Date.now()))) as [number]
+  expect(await freePorts(2, seeded(1), base)).toEqual([base, base + 1])
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(base + 1, '127.0.0.1', resolve))
+  await expect(freePorts(2, seeded(1), base)).rejects.toThrow(`port ${base + 1} is in use`)
+  server.close()
+})
