@@ -144,7 +144,7 @@ describe('a receive whose client comes back', () => {
   it('and names what it got goes on', () => {
     const { client } = scene()
     client.publish('a', 'a')
-    const { consumer } = client.receive('q', 2)
+    const { consumer } = client.receive('q', 3)
     client.detach()
     const effects = client.attach([{ consumer, runs: [[2, 1]] }])
     expect(effects).toMatchObject([{ type: 'attached', consumers: [consumer] }])
