@@ -1,31 +1,37 @@
 /**
  * One queue, many publishers, competing consumers: every acknowledged message is delivered, none is stored twice, none comes from nowhere.
- * Some messages are large, and some are given back at their first attempt. Checked by check/accounting.ts.
+ * Half of the processes consume by a subscription, the others ask for messages now and then. Some messages are large, and some are given back
+ * at their first attempt. Checked by check/accounting.ts.
  */
-import { type Client, connect, type Message } from '../../client/index.ts'
+import { type Client, connect, MeshError, type Message } from '../../client/index.ts'
 import { checkAccounting } from '../check/accounting.ts'
 import { fields } from '../check/operations.ts'
 import type { Completion, Json, Operation } from '../history.ts'
 import { completionOf } from '../workers/completion.ts'
 import type { ClientContext, Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts'
 import { DRAIN, Drainer } from './draining.ts'
-import { type Fate, Taker } from './taker.ts'
+import { Taker } from './taker.ts'
 
 const PREFIX = 'queue.'
 const QUEUE = `${PREFIX}jobs`
 const TOPIC = 'jobs.new'
 const PREFETCH = 10
+/** Of the operations of a process that has no subscription. */
+const RECEIVES = 0.3
+const RECEIVE_MAX = 8
+const RECEIVE_WAIT_MS = 500
 /** Bytes beside the id: most are small, some fill a good part of a frame, few make an entry of their own. */
 const PADDING = [0, 0, 0, 0, 0, 0, 100, 100, 2_000, 60_000]
 /** Every so many messages are given back once. */
 const NACKED = 16
+const NACK_DELAY_MS = 50
 
 export const queue: Workload = {
   name: 'queue',
   about: 'one queue: every acknowledged message comes out, none is stored twice or comes from nowhere',
   concurrency: 10,
   rate: 200,
-  floors: { publish: 500, deliver: 500 },
+  floors: { publish: 500, deliver: 500, receive: 50 },
 
   async setup({ client }) {
     await client.queue(QUEUE).declare()
@@ -44,9 +50,15 @@ export const queue: Workload = {
 function plan({ random, concurrency }: PlanContext): Plan {
   const slots = Array.from({ length: concurrency }, (_, slot) => ({ dice: random.fork(`slot ${slot}`), published: 0 }))
   return {
-    next(slot) {
+    next(slot): Operation {
       const state = slots[slot]
       if (state === undefined) throw new RangeError(`no slot ${slot}`)
+      if (!isSubscriber(slot) && state.dice.chance(RECEIVES)) {
+        return {
+          f: 'receive',
+          value: { max: state.dice.between(1, RECEIVE_MAX), waitMs: state.dice.below(RECEIVE_WAIT_MS) },
+        }
+      }
       const id = slot + concurrency * state.published++
       return { f: 'publish', value: { id, padding: state.dice.pick(PADDING) } }
     },
@@ -54,26 +66,31 @@ function plan({ random, concurrency }: PlanContext): Plan {
   }
 }
 
+function isSubscriber(slot: number): boolean {
+  return slot % 2 === 0
+}
+
 class QueueClient implements WorkloadClient {
   readonly #client: Client
+  readonly #context: ClientContext
   readonly #drainer: Drainer
 
   constructor(client: Client, context: ClientContext) {
     const { emit, process, slot } = context
     this.#client = client
-    // Every other process consumes as well: some clients have both on one session, and some publish alone.
-    const isConsumer = slot % 2 === 0
-    if (isConsumer) {
+    this.#context = context
+    if (isSubscriber(slot)) {
       const name = `${process} ${QUEUE}`
       new Taker({ client, emit, name, queue: QUEUE, pattern: 'jobs.*', prefetch: PREFETCH, decide })
     }
-    const isTaken = (name: string) => isConsumer && name === QUEUE
+    const isTaken = (name: string) => isSubscriber(slot) && name === QUEUE
     this.#drainer = new Drainer({ client, emit, context, prefix: PREFIX, isTaken })
   }
 
   async invoke({ f, value }: Operation): Promise<Completion> {
     try {
       if (f === 'drain') return await this.#drainer.drain()
+      if (f === 'receive') return await this.#receive(value)
       const { id, padding } = fields(value)
       const { id: message } = await this.#client.publish(TOPIC, { id, padding: 'x'.repeat(Number(padding)) })
       return { type: 'ok', value: { id: id ?? null, message } }
@@ -85,8 +102,35 @@ class QueueClient implements WorkloadClient {
   close(): Promise<void> {
     return this.#client.close()
   }
+
+  async #receive(value: Json): Promise<Completion> {
+    const { max, waitMs } = fields(value)
+    const messages = await this.#client.queue(QUEUE).receive({ max: Number(max), waitMs: Number(waitMs) })
+    await Promise.all(messages.map((message) => this.#settle(message)))
+    return { type: 'ok', value: { messages: messages.map(({ id }) => id) } }
+  }
+
+  /** Tells what it does before it does it, as workloads/taker.ts. */
+  async #settle(message: Message): Promise<void> {
+    const { emit, process } = this.#context
+    const consumer = `${process} receive`
+    const id = fields(message.body as Json).id ?? null
+    const which = { queue: QUEUE, message: message.id, attempt: message.attempt }
+    await emit(consumer, 'deliver', { ...which, id, topic: message.topic })
+    const { as } = decide(message, id)
+    await emit(consumer, 'settle', { ...which, as })
+    try {
+      await (as === 'ack' ? message.ack() : message.nack({ delayMs: NACK_DELAY_MS }))
+      await emit(consumer, 'settled', which)
+    } catch (error) {
+      if (!(error instanceof MeshError)) throw error
+      await emit(consumer, 'lost', { ...which, error: error.code })
+    }
+  }
 }
 
-function decide({ attempt }: Message, id: Json): Fate {
-  return attempt === 1 && Number(id) % NACKED === 0 ? { as: 'nack', delayMs: 50 } : { as: 'ack' }
+function decide({ attempt }: Message, id: Json) {
+  return attempt === 1 && Number(id) % NACKED === 0
+    ? ({ as: 'nack', delayMs: NACK_DELAY_MS } as const)
+    : ({ as: 'ack' } as const)
 }
