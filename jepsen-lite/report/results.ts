@@ -11,7 +11,7 @@ import { figuresOf } from './figures.ts'
 import { reportPage } from './html/page.ts'
 import { writeLines } from './lines.ts'
 import { operationsOf } from './operations.ts'
-import { endOfFaults, leadershipsOf } from './windows.ts'
+import { endOfFaults, leadershipsOf, unreadyOf } from './windows.ts'
 
 /** Resolves when all is written. The folder must exist. Rejects with errors of the file system. */
 export async function writeResults(result: RunResult, folder: string): Promise<void> {
@@ -47,6 +47,8 @@ export function summaryOf(result: RunResult) {
     events: history.length,
     phases,
     leaders: leadershipsOf(watch),
+    /** Node → when it was not ready. */
+    unready: Object.fromEntries(nodes.map((node) => [node, unreadyOf(watch, node)])),
     faults,
     schedule,
   }

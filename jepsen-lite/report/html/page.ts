@@ -122,17 +122,27 @@ function timeline(view: View): Markup {
     result.verdict.anomalies.slice(0, MARKED_MAX).flatMap(({ events }) => events.slice(0, MARKED_MAX)),
   )
   const invoked = figures.filter(({ ok, fail, info }) => ok + fail + info > 0)
+  const late = lateOnly(view)
   const slices = (some: readonly Figures[]) =>
     some.slice(0, PANELS_MAX).map((each): [Figures, Buckets] => [each, bucketsOf(operations, each.f, scale)])
-  const [called, told] = [slices(invoked), slices(figures.filter((each) => !invoked.includes(each)))]
+  const called = slices(invoked.filter(({ f }) => !late.has(f)))
+  const told = slices(figures.filter((each) => !invoked.includes(each)))
   const context = { operations, lanes, scale, marked, panels: called.length }
   const panels = called.map(([each, buckets]) => panel(each, buckets, context))
-  const more = figures.length - called.length - told.length
+  const more = figures.length - late.size - called.length - told.length
   return html`<section id="run" aria-labelledby="time"><h2 id="time">The run over time</h2>
 ${overview(view)}${legend()}${panels.map(({ markup }) => markup)}${consumerPanel(told, scale)}
+${late.size > 0 && html`<p class="note">Operations after the faults (${[...late].join(', ')}) are in the tables.</p>`}
 ${more > 0 && html`<p class="note">${plural(more, 'kind')} of operations more in the tables.</p>`}
 ${processes(linesOf(operations, result.settings.concurrency), scale)}
 <p class="note">${thinning(panels)}</p>${jsonScript(READOUT_ID, readoutOf(view, called))}</section>`
+}
+
+/** Names of operations that were invoked only when the faults were over: the drain's. */
+function lateOnly({ result, operations }: View): Set<string> {
+  const end = endOfFaults(result)
+  const early = new Set(operations.spans.filter(({ from }) => from <= end).map(({ f }) => f))
+  return new Set(operations.spans.filter(({ f }) => !early.has(f)).map(({ f }) => f))
 }
 
 function overview(view: View): Markup {

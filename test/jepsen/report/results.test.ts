@@ -60,6 +60,7 @@ describe('A results folder', () => {
     expect(results).toMatchObject({ faults, schedule, events: run.history.length, command: commandOf(settings) })
     const publish = results.operations.find(({ f }: { f: string }) => f === 'publish')
     expect(publish.ok).toBe(run.history.filter(({ f, type }) => f === 'publish' && type === 'ok').length)
+    expect(results.unready.n1.length + results.unready.n2.length + results.unready.n3.length).toBeGreaterThan(0)
     expect(results.leaders[0]).toMatchObject({ leader: 'n2', term: 2 })
   })
 

@@ -40,9 +40,13 @@ describe('Thinning', () => {
       { length: 50_000 },
       (_, i): Point => ({ x: (i * 37) % 1000, y: 100 + ((i * 13) % 80), must: i % 5000 === 17 }),
     )
-    const kept = thin(all, 300)
-    for (const each of all) if (each.must) expect(kept).toContain(each)
-    expect(kept.every((each) => all.includes(each))).toBe(true)
+    const known = new Set(all)
+    for (const most of [300, 5000, 20_000]) {
+      const kept = new Set(thin(all, most))
+      expect(all.filter((each) => each.must && !kept.has(each))).toEqual([])
+      expect([...kept].every((each) => known.has(each))).toBe(true)
+      expect(kept.size).toBeLessThan(all.length)
+    }
   })
 
   it('ends near what was asked for, however many there are', () => {
