@@ -10,8 +10,9 @@
 import { expect, test } from 'vitest'
 import { decodeMembership, EntryType, type Message } from '../../raft/index.ts'
 import { Random } from '../support/random.ts'
-import { Cluster, type TestNode } from './support/cluster.ts'
+import { Cluster } from './support/cluster.ts'
 import { doQuorumsMeet, MembershipNemesis } from './support/membership-nemesis.ts'
+import type { TestNode } from './support/test-node.ts'
 
 const SEEDS = 60
 const STEPS = 250

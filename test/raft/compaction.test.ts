@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { decodeMembership, type Entry, EntryType, encodeMembership, type SnapshotMark } from '../../raft/index.ts'
 import { RaftLog } from '../../raft/log.ts'
 import { MembershipHistory } from '../../raft/membership.ts'
-import { NO_BASE, recoveredLog, textEntry } from './support/cluster.ts'
+import { NO_BASE, recoveredLog, textEntry } from './support/entries.ts'
 import { foundedLog } from './support/solo.ts'
 
 /** Terms of the entries 1, 2, …; the log holds those behind `base`, and the machine was restored to `mark`. */

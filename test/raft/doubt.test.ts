@@ -3,8 +3,9 @@
  * raft/doubt.ts has the argument). Stories of clusters first, then the rules one by one.
  */
 import { describe, expect, test } from 'vitest'
-import { Cluster, type TestNode } from './support/cluster.ts'
+import { Cluster } from './support/cluster.ts'
 import { heartbeat, leaderOf, ofType, Solo, TRIO, vote, voteRequest } from './support/solo.ts'
+import type { TestNode } from './support/test-node.ts'
 
 const FIVE = ['n1', 'n2', 'n3', 'n4', 'n5'] as const
 const TUNING = { electionTicks: 10, heartbeatTicks: 2 }

@@ -4,8 +4,8 @@
  */
 import { describe, expect, test } from 'vitest'
 import { InvariantError, type Message, type SnapshotMark } from '../../raft/index.ts'
-import { textEntry, textOf } from './support/cluster.ts'
 import { DriverNode, IDS, World } from './support/drivers.ts'
+import { textEntry, textOf } from './support/entries.ts'
 import { ManualClock, MemoryStorage, Mesh } from './support/ports.ts'
 import { appendOf, foundedLog, heartbeat, sentBy, type Unsent } from './support/solo.ts'
 

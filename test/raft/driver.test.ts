@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { InvariantError, type Message, ReadUnavailable } from '../../raft/index.ts'
-import { textOf } from './support/cluster.ts'
 import { alone, DriverNode, IDS, World } from './support/drivers.ts'
+import { textOf } from './support/entries.ts'
 import { ManualClock, MemoryStorage, Mesh } from './support/ports.ts'
 import { foundedLog } from './support/solo.ts'
 

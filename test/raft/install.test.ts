@@ -4,7 +4,8 @@
  */
 import { describe, expect, test } from 'vitest'
 import { EntryType, encodeMembership, type SnapshotMark } from '../../raft/index.ts'
-import { Cluster, textEntry } from './support/cluster.ts'
+import { Cluster } from './support/cluster.ts'
+import { textEntry } from './support/entries.ts'
 import {
   appendOf,
   foundedLog,

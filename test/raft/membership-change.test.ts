@@ -12,8 +12,10 @@ import {
   Raft,
 } from '../../raft/index.ts'
 import { Random } from '../support/random.ts'
-import { Cluster, recoveredLog, type TestNode } from './support/cluster.ts'
+import { Cluster } from './support/cluster.ts'
+import { recoveredLog } from './support/entries.ts'
 import { heartbeat, leaderOf, ofType, Solo, TRIO, voteRequest } from './support/solo.ts'
+import type { TestNode } from './support/test-node.ts'
 
 const TUNING = { electionTicks: 10, heartbeatTicks: 2 }
 const member = (id: string, life = 1) => ({ id, incarnation: `${id}.${life}` })

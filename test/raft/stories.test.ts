@@ -4,7 +4,8 @@
  */
 import { describe, expect, test } from 'vitest'
 import type { Entry, Message } from '../../raft/index.ts'
-import { Cluster, textEntry } from './support/cluster.ts'
+import { Cluster } from './support/cluster.ts'
+import { textEntry } from './support/entries.ts'
 import { expectApplied, texts } from './support/expect-applied.ts'
 import { foundedLog, logsOf, ofType, Solo, TRIO } from './support/solo.ts'
 

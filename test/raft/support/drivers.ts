@@ -3,7 +3,7 @@
  */
 import { RaftDriver, type RaftDriverOptions } from '../../../raft/index.ts'
 import { Random } from '../../support/random.ts'
-import { textOf } from './cluster.ts'
+import { textOf } from './entries.ts'
 import { ManualClock, MemoryStorage, Mesh, RecordingMachine } from './ports.ts'
 
 export const IDS = ['n1', 'n2', 'n3']

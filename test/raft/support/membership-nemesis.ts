@@ -7,7 +7,8 @@
  */
 import type { Member, Membership } from '../../../raft/index.ts'
 import type { Random } from '../../support/random.ts'
-import type { Cluster, TestNode } from './cluster.ts'
+import type { Cluster } from './cluster.ts'
+import type { TestNode } from './test-node.ts'
 
 const NODES_MAX = 7
 

@@ -16,7 +16,7 @@ import type {
   StateMachine,
   Transport,
 } from '../../../raft/index.ts'
-import { appendCutting, type Base, NO_BASE, readLog, recoveredLog } from './cluster.ts'
+import { appendCutting, type Base, NO_BASE, readLog, recoveredLog } from './entries.ts'
 
 interface Timer {
   readonly atMs: number

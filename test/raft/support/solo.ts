@@ -4,7 +4,7 @@
 
 import type { Entry, HardState, LogIndex, NodeId, PersistToken, Ready, Term } from '../../../raft/index.ts'
 import { EntryType, encodeMembership, type Message, Raft, type RaftOptions } from '../../../raft/index.ts'
-import { appendCutting, type Base, NO_BASE, recoveredLog, textEntry } from './cluster.ts'
+import { appendCutting, type Base, NO_BASE, recoveredLog, textEntry } from './entries.ts'
 
 export const TRIO = ['n1', 'n2', 'n3'] as const
 
