@@ -104,7 +104,7 @@ export class NodeProcess {
     const { code, signal } = await exitOf(child)
     clearInterval(tooLate)
     // SIGTERM: it was so early in its life that it did not listen yet. SIGKILL: another fault.
-    const isOrderly = code === 0 || signal === 'SIGTERM' || (signal === 'SIGKILL' && !isKilled)
+    const isOrderly = code === 0 || signal === 'SIGTERM' || signal === 'SIGKILL' || this.#expectedEnds > 0
     if (isKilled) this.#crashed(`did not stop within ${STOP_MS_MAX} ms of SIGTERM`)
     else if (!isOrderly) this.#crashed(`ended with ${signal ?? `exit code ${code}`} when it was asked to stop`)
     return true

@@ -143,8 +143,8 @@ it('starts nobody while files are worked on', async () => {
 })
 
 it('stops a node in good order, and runs the CLI of users', async () => {
-  await cluster.stop('n1')
-  expect(cluster.isRunning('n1')).toBe(false)
+  await cluster.stop('n2')
+  expect(cluster.isRunning('n2')).toBe(false)
   const { code, stdout } = await cluster.cli(['cluster', 'status', '--json'])
   expect([code, JSON.parse(stdout).leader]).toEqual([0, await leaderOf(cluster)])
   expect((await cluster.cli(['cluster', 'promote', 'nobody'])).code).toBe(1)
