@@ -2,7 +2,8 @@
  * Consumers: what the cluster promises to those who take messages. A message says in its body what is to become of it at each attempt: it
  * is acked, given back, rejected, or kept until its consumer goes. Some queues are shared by consumers of different prefetch. Each process has
  * a `solo` queue, whose one consumer takes one message at a time: every redelivery must be the next delivery. And it has a `wide` one, whose
- * two consumers go at once, so that messages of both come back mixed. Queues that are exclusive to a session are fought over.
+ * two consumers go at once, so that messages of both come back mixed. Clients lose their connection for so long that what they hold goes
+ * elsewhere, and settle it all the same. Queues that are exclusive to a session are fought over.
  * Checked by check/consumers.ts.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,6 +15,7 @@ import type { Random } from '../random.ts'
 import { completionOf } from '../workers/completion.ts'
 import type { ClientContext, Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts'
 import { DRAIN, Drainer } from './draining.ts'
+import { Relay } from './relay.ts'
 import { type Fate, Taker } from './taker.ts'
 
 const SHARED = ['consumers.shared.0', 'consumers.shared.1', 'consumers.shared.2']
@@ -25,6 +27,10 @@ const PREFETCHES = [1, 2, 5, 20]
 const WIDE_PREFETCH = 6
 /** Short enough for sessions to expire in a run. */
 const SESSION_LEASE_MS = 5_000
+/** What a client holds goes elsewhere when it is away for longer. */
+const DETACH_GRACE_MS = 300
+const AWAY_MS = [100, 500, 900]
+const RECONNECT = { initialMs: 10, maxMs: 200 }
 /** Between giving a message back with a delay and its return. */
 const DELAY_MS = 150
 
@@ -33,8 +39,8 @@ export const consumers: Workload = {
   about: 'prefetch, attempts, redelivery in place, every message until it is acked; exclusive queues',
   concurrency: 6,
   rate: 150,
-  floors: { publish: 200, own: 5 },
-  nodeOptions: { sessionLeaseMs: SESSION_LEASE_MS },
+  floors: { publish: 200, own: 5, away: 5 },
+  nodeOptions: { sessionLeaseMs: SESSION_LEASE_MS, detachGraceMs: DETACH_GRACE_MS },
 
   async setup({ client }) {
     for (const name of SHARED) {
@@ -46,16 +52,21 @@ export const consumers: Workload = {
   plan,
 
   async open(context) {
-    const client = await connect({ ...context.connectOptions })
+    const { connectOptions } = context
+    const { servers } = connectOptions
+    const relay = await Relay.open(typeof servers === 'string' ? [servers] : servers, () => {})
+    let client: Client | undefined
     try {
+      client = await connect({ ...connectOptions, servers: relay.urls, reconnect: RECONNECT })
       for (const kind of OWN) {
         const queue = client.queue(ownOf(kind, context.process))
         await queue.declare()
         await queue.bind(queue.name)
       }
-      return new ConsumersClient(client, context)
+      return new ConsumersClient(client, relay, context)
     } catch (error) {
-      await client.close()
+      await client?.close()
+      relay.close()
       throw error
     }
   },
@@ -79,6 +90,7 @@ function plan({ random, concurrency }: PlanContext): Plan {
       const state = slots[slot]!
       const { dice } = state
       if (dice.chance(0.04)) return { f: 'renew', value: { which: dice.pick([...OWN, 'shared']) } }
+      if (dice.chance(0.015)) return { f: 'away', value: { ms: dice.pick(AWAY_MS) } }
       if (dice.chance(0.08)) return { f: 'own', value: { queue: dice.pick(EXCLUSIVE), holdMs: dice.between(5, 60) } }
       const to = dice.chance(0.5) ? dice.pick(OWN) : dice.pick(SHARED)
       return { f: 'publish', value: { id: slot + concurrency * state.published++, to, fates: fates(dice, to) } }
@@ -102,15 +114,17 @@ function fates(dice: Random, to: string): string[] {
 
 class ConsumersClient implements WorkloadClient {
   readonly #client: Client
+  readonly #relay: Relay
   readonly #context: ClientContext
   readonly #takers: Readonly<Record<string, readonly Taker[]>>
   readonly #drainer: Drainer
   #isDraining = false
   #sessionsLost = 0
 
-  constructor(client: Client, context: ClientContext) {
+  constructor(client: Client, relay: Relay, context: ClientContext) {
     const { emit, process, slot } = context
     this.#client = client
+    this.#relay = relay
     this.#context = context
     const shared = SHARED[slot % SHARED.length]!
     const [solo, wide] = OWN.map((kind) => ownOf(kind, process)) as [string, string]
@@ -128,11 +142,12 @@ class ConsumersClient implements WorkloadClient {
   }
 
   async invoke({ f, value }: Operation): Promise<Completion> {
-    const { id, to, fates, which, queue, holdMs } = fields(value)
+    const { id, to, fates, which, queue, holdMs, ms } = fields(value)
     try {
       if (f === 'drain') return await this.#drain()
       if (f === 'own') return await this.#own(String(queue), Number(holdMs))
-      if (f === 'renew') await this.#renew(String(which))
+      if (f === 'away') await this.#away(Number(ms))
+      else if (f === 'renew') await this.#renew(String(which))
       else await this.#client.publish(this.#topicOf(String(to)), { id, fates })
       return { type: 'ok' }
     } catch (error) {
@@ -140,8 +155,14 @@ class ConsumersClient implements WorkloadClient {
     }
   }
 
-  close(): Promise<void> {
-    return this.#client.close()
+  async close(): Promise<void> {
+    await this.#client.close()
+    this.#relay.close()
+  }
+
+  async #away(ms: number): Promise<void> {
+    this.#relay.sever(ms)
+    await sleep(ms)
   }
 
   #topicOf(to: string): string {
