@@ -193,7 +193,7 @@ function onInterrupt(): { readonly stopped: AbortSignal; readonly forget: () => 
   return { stopped: stopped.signal, forget: () => process.off('SIGINT', interrupt) }
 }
 
-export function verdictText({ valid, reasons, counts, bite }: Verdict): string {
+function verdictText({ valid, reasons, counts, bite }: Verdict): string {
   const lines = [valid === true ? 'VALID' : valid === false ? 'INVALID' : 'UNKNOWN']
   for (const reason of reasons.slice(0, REASONS_SHOWN)) lines.push(`  ${reason}`)
   if (reasons.length > REASONS_SHOWN) lines.push(`  and ${reasons.length - REASONS_SHOWN} more`)

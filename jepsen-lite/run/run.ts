@@ -28,7 +28,7 @@ export interface RunHooks {
   /** Ends operations and faults early; the rest goes its way. */
   readonly stopped: AbortSignal
   readonly startCluster: (needs: ClusterNeeds) => Promise<RunCluster>
-  /** The file from which workers take the workload (`findWorkload`). */
+  /** The file from which workers take the workload (its `workloads`). */
   readonly workloadModule: string
   /** Node's own options for workers. */
   readonly execArgv: readonly string[]

@@ -6,7 +6,7 @@ import type { Completion, Json, Operation } from '../history.ts'
 export type SentConnectOptions = Omit<ConnectOptions, 'signal' | 'logger'>
 
 export type ToWorker =
-  /** The first one. `module`: a file that exports `findWorkload`. */
+  /** The first one. `module`: a file that exports `workloads`. */
   | {
       readonly type: 'begin'
       readonly module: string

@@ -31,10 +31,8 @@ class Host {
   }
 
   static async load(begin: Begin): Promise<Host> {
-    const module = (await import(pathToFileURL(begin.module).href)) as {
-      findWorkload(name: string): Workload | undefined
-    }
-    const workload = module.findWorkload(begin.workload)
+    const module = (await import(pathToFileURL(begin.module).href)) as { readonly workloads: readonly Workload[] }
+    const workload = module.workloads.find(({ name }) => name === begin.workload)
     if (workload === undefined) throw new Error(`${begin.module} has no workload ${begin.workload}`)
     return new Host(begin, workload)
   }

@@ -7,7 +7,3 @@ import { queue } from './queue.ts'
 import { requestReply } from './request-reply.ts'
 
 export const workloads: readonly Workload[] = [queue, fanout, consumers, exactlyOnce, requestReply]
-
-export function findWorkload(name: string): Workload | undefined {
-  return workloads.find((workload) => workload.name === name)
-}

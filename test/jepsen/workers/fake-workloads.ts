@@ -30,12 +30,11 @@ class FakeClient implements WorkloadClient {
 }
 
 const fake = {
+  name: 'fake',
   async open(context: ClientContext): Promise<WorkloadClient> {
     if (context.slot === 9) throw new MeshError('NoQuorum', 'nobody there')
     return new FakeClient(context)
   },
 } as Partial<Workload> as Workload
 
-export function findWorkload(name: string): Workload | undefined {
-  return name === 'fake' ? fake : undefined
-}
+export const workloads: readonly Workload[] = [fake]
