@@ -305,7 +305,7 @@ export class Checkpointer {
       const firstIndex = keepsLog ? driver.status().firstIndex : this.#firstIndex(mark)
       if (firstIndex > driver.status().firstIndex) driver.compact(firstIndex - 1)
       const isSuperseded = () => this.#uncompacted !== undefined
-      await compact({ group, firstIndex, checkpointIndex: mark.index, live, pinned: pins.pinned(), isSuperseded })
+      await compact({ group, firstIndex, checkpointIndex: mark.index, live, pinned: () => pins.pinned(), isSuperseded })
     }
   }
 

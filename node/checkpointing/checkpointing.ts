@@ -115,12 +115,8 @@ export class Checkpointing {
 
   /** Once the node runs. What its checkpoint refers to and its disk lacks is fetched. */
   start(): void {
-    const { driver, log } = this.#options
     this.#checkpointer.start()
-    const missing = log.missing(this.#checkpointer.references, driver.status().commitIndex)
-    if (missing.length === 0) return
-    this.#options.logger.error('bodies of messages are missing or damaged', { entries: missing.length })
-    for (const index of missing) this.#repair.want(index)
+    this.#repairMissing().catch(this.#options.onFatal)
   }
 
   /** Every applied entry, in order. */
@@ -190,6 +186,16 @@ export class Checkpointing {
     void this.#installer.stop()
     this.#source.stop()
     this.#repair.stop()
+  }
+
+  async #repairMissing(): Promise<void> {
+    const { driver, log, logger } = this.#options
+    const missing = await log.missing(this.#checkpointer.references, driver.status().commitIndex)
+    // Another checkpoint may have come meanwhile.
+    const wanted = missing.filter((index) => !this.#isObsolete(index))
+    if (wanted.length === 0) return
+    logger.error('bodies of messages are missing or damaged', { entries: wanted.length })
+    for (const index of wanted) this.#repair.want(index)
   }
 
   #restore(mark: SnapshotMark, restored: RestoredState): void {

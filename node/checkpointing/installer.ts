@@ -218,7 +218,7 @@ export class Installer {
     const { signal } = controller
     const { bodies, clock, entries, peers } = this.#options
     this.#staged = references
-    let wanted = entries.missing(references)
+    let wanted = await entries.missing(references)
     for (;;) {
       const others = peers().filter((id) => id !== offer.from.id)
       const left = await bodies.fetch(wanted, [offer.from.id, ...others], signal)

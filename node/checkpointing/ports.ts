@@ -51,9 +51,9 @@ export interface HeldEntries {
   readHeld(from: LogIndex, bytesMax: number): Promise<Entry[]>
   /**
    * Of the given ones, those that are not held. The log counts up to `committed` alone, since above it may be another leader's; by default
-   * up to what it durably knows as committed, since a reset lets go of the rest.
+   * up to what it durably knows as committed, since a reset lets go of the rest. Takes a while: they are to be pinned before.
    */
-  missing(references: Iterable<LogIndex>, committed?: LogIndex): LogIndex[]
+  missing(references: Iterable<LogIndex>, committed?: LogIndex): Promise<LogIndex[]>
   /** Resolves when the entries are synced beside the log. */
   keep(entries: readonly Entry[]): Promise<void>
 }
@@ -63,7 +63,7 @@ export interface CompactionPlan {
   readonly firstIndex: LogIndex
   readonly checkpointIndex: LogIndex
   readonly live: LiveEntries
-  readonly pinned?: LiveEntries[]
+  readonly pinned?: () => readonly LiveEntries[]
   /** A newer plan waits: what takes long of this one had better end. */
   readonly isSuperseded?: () => boolean
 }

@@ -36,8 +36,8 @@ export interface CompactionPlan {
   readonly checkpointIndex?: LogIndex
   /** What is needed of what lies below. Taken as it is when compact() is called, and must not change until it has ended. */
   readonly live: LiveEntries
-  /** What others need: installs that are given or taken. */
-  readonly pinned?: readonly LiveEntries[]
+  /** What others need: installs that are given or taken. Asked when this plan's turn has come. */
+  readonly pinned?: () => readonly LiveEntries[]
   /** A newer plan waits: no more is rewritten for this one. */
   readonly isSuperseded?: () => boolean
 }
@@ -86,10 +86,11 @@ export class Compaction {
   }
 
   async run(target: GroupLog, plan: CompactionPlan): Promise<CompactionResult> {
-    const { firstIndex, checkpointIndex = firstIndex - 1, live, pinned = [] } = plan
+    const { firstIndex, checkpointIndex = firstIndex - 1 } = plan
     // Younger segments are not looked at: whatever comes meanwhile lies there.
     const end = this.#log.syncedSegment
-    await target.compact(firstIndex, checkpointIndex, [live, ...pinned], end)
+    const live = [plan.live, ...(plan.pinned?.() ?? [])]
+    await target.compact(firstIndex, checkpointIndex, { live, keepFrom: end })
     await this.#removeUnused(end)
     const isOver = () => this.#log.isEnding || (plan.isSuperseded?.() === true && this.#pace.mayEnd())
     const tried = new Set<number>()

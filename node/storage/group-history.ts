@@ -307,10 +307,7 @@ export class GroupHistory {
 
   /** The entries stay readable though they are no part of the log any more. */
   #keepUpTo({ index: table }: Chain, last: LogIndex): void {
-    for (let index = table.firstIndex; index <= Math.min(last, table.lastIndex); index++) {
-      if (this.kept.has(index)) continue
-      this.kept.put(index, table.sequenceOf(index), table.offsetOf(index), table.bodyBytesOf(index))
-    }
+    this.kept.takeOver(table, table.firstIndex, Math.min(last, table.lastIndex))
   }
 
   #settle(commit: LogIndex): void {

@@ -22,13 +22,16 @@ import {
 import type { DamagedLogError } from './errors.ts'
 import type { GroupHistory } from './group-history.ts'
 import type { GroupState } from './group-state.ts'
-import { HeldEntries, type LiveEntries } from './held-entries.ts'
-import { PlacementBuilder } from './log-index.ts'
+import { HeldEntries, type Need } from './held-entries.ts'
+import { PlacementBuilder, type RecordPlace } from './log-index.ts'
 import type { LogReader } from './log-reader.ts'
 import { encodeBase, encodeHardState, type PendingAppend, type PlacementSink } from './pending-append.ts'
 
 /** Finished entries at the front of the tail before it is moved together. */
 const TAIL_SLACK = 1024
+
+/** Entries that are looked at in one turn of the event loop: some milliseconds. */
+const ROWS_PER_TURN = 32 * 1024
 
 /** What a group needs of the log that it shares with the others. */
 export interface SharedLog {
@@ -39,6 +42,10 @@ export interface SharedLog {
   submit(append: PendingAppend): void
   /** Why the log is not usable any more. */
   readonly failure: Error | undefined
+  /** It is being closed, or has failed. */
+  readonly isEnding: boolean
+  /** Resolves in a later turn of the event loop. */
+  turn(): Promise<void>
 }
 
 type Base = Parameters<LogStorage['reset']>[0]
@@ -108,7 +115,7 @@ export class GroupLog implements LogStorage, PlacementSink {
     // write fails, so does the next.
     this.tellCommitted().catch(() => {})
     const voidsFrom =
-      this.held.lowestSegmentFrom(this.#settled + 1) ?? (this.#tail.length > 0 ? this.#shared.segment : undefined)
+      this.held.index.lowestSegmentFrom(this.#settled + 1) ?? (this.#tail.length > 0 ? this.#shared.segment : undefined)
     this.#tail.length = this.#tailDone
     this.held.reset(base, this.#settled)
     this.#settled = Math.min(this.#settled, base.index)
@@ -180,11 +187,19 @@ export class GroupLog implements LogStorage, PlacementSink {
 
   /**
    * Of the given, those that are not held for good. `committed`: entries of the log above it may yet be replaced, or go in a reset, and
-   * count as missing; by default it is what the log itself knows.
+   * count as missing; by default it is what the log itself knows. Many take several turns of the event loop: whoever asks has pinned them
+   * before, or a compaction in between may let go of them.
    */
-  missing(references: Iterable<LogIndex>, committed = Math.max(this.#settled, this.#checkpoint)): LogIndex[] {
+  async missing(
+    references: Iterable<LogIndex>,
+    committed = Math.max(this.#settled, this.#checkpoint),
+  ): Promise<LogIndex[]> {
     const missing: LogIndex[] = []
-    for (const index of references) if (!this.held.hasCommitted(index, committed)) missing.push(index)
+    let rows = 0
+    for (const index of references) {
+      if (!this.held.hasCommitted(index, committed)) missing.push(index)
+      if (++rows % ROWS_PER_TURN === 0) await this.#shared.turn()
+    }
     return missing
   }
 
@@ -199,8 +214,9 @@ export class GroupLog implements LogStorage, PlacementSink {
       const bytes = this.held.collect(next, bytesMax, placement)
       const young = this.#youngFrom(Math.max(next, this.held.index.lastIndex + 1), bytesMax - bytes, placement)
       if (placement.indexes.length === 0) return young
-      next = (placement.indexes.at(-1) as LogIndex) + 1
       const old = await this.#readPlaced(placement)
+      if (this.#liesElsewhere(placement, old)) continue
+      next = (placement.indexes.at(-1) as LogIndex) + 1
       const found = old.concat(young)
       if (found.length > 0) return found
     }
@@ -220,20 +236,17 @@ export class GroupLog implements LogStorage, PlacementSink {
     if (commit > this.#hardState.commit) await this.append({ hardState: { ...this.#hardState, commit }, entries: [] })
   }
 
-  /**
-   * Forgets the log below `firstIndex` (at most up to the end of what is synced), and of all that is held below it what is in none of
-   * these sets, unless it lies in segment `keepFrom` or a later one.
-   */
-  async compact(
-    firstIndex: LogIndex,
-    checkpoint: LogIndex,
-    live: readonly LiveEntries[],
-    keepFrom: number,
-  ): Promise<void> {
+  /** Forgets the log below `firstIndex` (at most up to the end of what is synced), and all that is held below it and not needed. */
+  async compact(firstIndex: LogIndex, checkpoint: LogIndex, need: Need): Promise<void> {
     this.#checkpoint = Math.max(this.#checkpoint, checkpoint)
     // At once: what these sets hold is what was needed when they were made. The files go later, when the log has told.
     const first = Math.min(firstIndex, this.held.index.lastIndex + 1)
-    this.held.compact(first, this.#lastIndex, live, keepFrom)
+    this.held.compact(first, this.#lastIndex, need)
+    while (this.held.compactSome(ROWS_PER_TURN)) {
+      await this.#shared.turn()
+      // Whoever closes the log does not wait for this: what is gone is gone already.
+      if (this.#shared.isEnding) break
+    }
     await this.tellCommitted()
   }
 
@@ -296,7 +309,7 @@ export class GroupLog implements LogStorage, PlacementSink {
     const { firstIndex, lastIndex } = this.held.index
     invariant(index >= firstIndex && index <= this.#lastIndex + 1, 'entries follow each other without a gap')
     if (index > this.#lastIndex) return undefined
-    const voidsFrom = this.held.lowestSegmentFrom(index) ?? this.#shared.segment
+    const voidsFrom = this.held.index.lowestSegmentFrom(index) ?? this.#shared.segment
     this.#tail.length = Math.max(this.#tailDone, this.#tailAt(index))
     this.held.terms.truncate(index)
     if (index <= lastIndex) this.held.truncate(index)
@@ -345,14 +358,20 @@ export class GroupLog implements LogStorage, PlacementSink {
     return young
   }
 
+  /** Something that was damaged at its place, or mended since, is held all the same. */
+  #liesElsewhere({ indexes }: PlacementBuilder, read: readonly Entry[]): boolean {
+    if (read.length === indexes.length) return false
+    const found = new Set(read.map(({ index }) => index))
+    return indexes.some((index) => !found.has(index) && this.held.has(index))
+  }
+
   #readPlaced(placement: PlacementBuilder): Promise<Entry[]> {
     return this.#shared.reader.read(this.#state.group, placement, this.#onRotten)
   }
 
   /** Other nodes have what a checkpoint reflects, and what is kept; above it, this node may be the one that is counted on. */
-  readonly #onRotten = (index: LogIndex, error: DamagedLogError): void => {
-    if (index > this.#checkpoint && this.held.index.has(index)) throw error
-    if (!this.held.markDamaged(index)) return
-    this.onDamaged?.(index)
+  readonly #onRotten = (index: LogIndex, place: RecordPlace, error: DamagedLogError): void => {
+    if (index > this.#checkpoint && this.held.isOfLog(index, place)) throw error
+    if (this.held.markDamaged(index, place) && !this.held.has(index)) this.onDamaged?.(index)
   }
 }

@@ -12,7 +12,15 @@ import { SegmentBytes } from './segment-bytes.ts'
 export const SEQUENCES_MAX = 0xffff_ffff
 
 /** A power of two. */
-const PAGE_ENTRIES = 1024
+export const PAGE_ENTRIES = 4096
+
+/** Where one record lies. */
+export interface RecordPlace {
+  /** Of its segment. */
+  readonly sequence: number
+  /** Of its header. */
+  readonly offset: number
+}
 
 /** Where some entries lie, copied, so that it stays true while the log goes on. */
 export interface Placement {
@@ -24,7 +32,8 @@ export interface Placement {
   readonly bodyBytes: readonly number[]
 }
 
-interface Page {
+/** Where entries lie, row by row. */
+export interface IndexPage {
   readonly sequences: Uint32Array
   readonly offsets: Uint32Array
   readonly bodyBytes: Uint32Array
@@ -34,10 +43,12 @@ export class LogIndexTable {
   /** Of the records of the entries held. */
   readonly use = new SegmentBytes()
   #firstIndex: LogIndex
-  #pages: Page[] = []
+  #pages: IndexPage[] = []
   /** Rows at the front of the first page that were dropped. */
   #skipped = 0
   #count = 0
+  /** Entries that were moved, all of them to younger segments. The others lie in the order of their indexes. */
+  readonly #moved = new Set<LogIndex>()
 
   constructor(firstIndex: LogIndex = 1) {
     this.#firstIndex = firstIndex
@@ -77,12 +88,14 @@ export class LogIndexTable {
     this.#release(index, index + 1)
     this.use.add(sequence, bodyBytes)
     this.#put(this.#rowOf(index), sequence, offset, bodyBytes)
+    this.#moved.add(index)
   }
 
   /** Forgets the entries from `index` on. */
   truncate(index: LogIndex): void {
     invariant(index >= this.#firstIndex, 'a log is never cut before its first entry')
     this.#release(index, this.lastIndex + 1)
+    for (const moved of this.#moved) if (moved >= index) this.#moved.delete(moved)
     this.#count = Math.min(this.#count, index - this.#firstIndex)
     const pages = Math.ceil((this.#skipped + this.#count) / PAGE_ENTRIES)
     if (pages < this.#pages.length) this.#pages.length = pages
@@ -94,6 +107,7 @@ export class LogIndexTable {
     const dropped = index - this.#firstIndex
     if (dropped <= 0) return
     this.#release(this.#firstIndex, index)
+    for (const moved of this.#moved) if (moved < index) this.#moved.delete(moved)
     this.#firstIndex = index
     this.#count -= dropped
     this.#skipped += dropped
@@ -105,6 +119,7 @@ export class LogIndexTable {
   /** Empty, and goes on at `firstIndex`. */
   restart(firstIndex: LogIndex): void {
     this.use.clear()
+    this.#moved.clear()
     this.#pages = []
     this.#skipped = 0
     this.#count = 0
@@ -129,17 +144,64 @@ export class LogIndexTable {
     return this.#pageOf(row).bodyBytes[row % PAGE_ENTRIES] as number
   }
 
+  /** The lowest segment in which an entry lies, from `index` on; undefined: there is none. */
+  lowestSegmentFrom(index: LogIndex): number | undefined {
+    let lowest: number | undefined
+    for (let at = Math.max(index, this.#firstIndex); at <= this.lastIndex; at++) {
+      const sequence = this.sequenceOf(at)
+      if (lowest === undefined || sequence < lowest) lowest = sequence
+      if (!this.#moved.has(at)) break
+    }
+    return lowest
+  }
+
+  /** The page that begins with this entry and ends at or before `last`. Whoever keeps it drops its entries from the log at once. */
+  wholePage(index: LogIndex, last: LogIndex): IndexPage | undefined {
+    const row = this.#rowOf(index)
+    return row % PAGE_ENTRIES === 0 && index + PAGE_ENTRIES - 1 <= last ? this.#pageOf(row) : undefined
+  }
+
+  /** How many entries follow from this one on in its page, itself included. */
+  entriesInPage(index: LogIndex): number {
+    return PAGE_ENTRIES - (this.#rowOf(index) % PAGE_ENTRIES)
+  }
+
+  /** Copies where so many consecutive entries lie into the columns of another table, from its row `to` on. */
+  copy(from: LogIndex, count: number, target: IndexPage, to: number): void {
+    this.#eachPage(from, from + count, (page, row, end, index) => {
+      const at = to + index - from
+      target.sequences.set(page.sequences.subarray(row, end), at)
+      target.offsets.set(page.offsets.subarray(row, end), at)
+      target.bodyBytes.set(page.bodyBytes.subarray(row, end), at)
+    })
+  }
+
   /** Nothing lies any more where these lie, `to` exclusive. */
   #release(from: LogIndex, to: LogIndex): void {
-    for (let index = from; index < to; index++) this.use.take(this.sequenceOf(index), this.bodyBytesOf(index))
+    this.#eachPage(from, to, (page, row, end) => this.use.takeRows(page, row, end))
+  }
+
+  /** The pages of consecutive entries, `to` exclusive: in each the rows from `row` to `end`, of which the first is that of `index`. */
+  #eachPage(
+    from: LogIndex,
+    to: LogIndex,
+    visit: (page: IndexPage, row: number, end: number, index: LogIndex) => void,
+  ): void {
+    for (let index = from; index < to; ) {
+      const at = this.#rowOf(index)
+      const row = at % PAGE_ENTRIES
+      const end = Math.min(PAGE_ENTRIES, row + to - index)
+      visit(this.#pageOf(at), row, end, index)
+      index += end - row
+    }
   }
 
   #rowOf(index: LogIndex): number {
     return this.#skipped + index - this.#firstIndex
   }
 
-  #pageOf(row: number): Page {
-    return this.#pages[Math.floor(row / PAGE_ENTRIES)] as Page
+  #pageOf(row: number): IndexPage {
+    return this.#pages[Math.floor(row / PAGE_ENTRIES)] as IndexPage
   }
 
   #put(row: number, sequence: number, offset: number, bodyBytes: number): void {

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { type Entry, type GroupId, invariant, type LogIndex } from '../../raft/index.ts'
 import { DamagedLogError, StorageFailedError } from './errors.ts'
 import type { File, Files } from './files.ts'
-import type { Placement } from './log-index.ts'
+import type { Placement, RecordPlace } from './log-index.ts'
 import { decodeRecordHeader, isEntryType, RECORD_HEADER_BYTES, verifiedBody } from './record.ts'
 import { type LogIdentity, placeSeed, segmentName, segmentSeed } from './segment.ts'
 import { Slots } from './slots.ts'
@@ -23,8 +23,8 @@ const SPAN_BYTES_MAX = 4 * 1024 * 1024
 /** Files held open for reading. */
 const OPEN_FILES_MAX = 32
 
-/** Told of an entry that is not as it was written. */
-export type OnRotten = (index: LogIndex, error: DamagedLogError) => void
+/** Told of an entry that is not as it was written, where it was read. */
+export type OnRotten = (index: LogIndex, place: RecordPlace, error: DamagedLogError) => void
 
 /** Records `from` (inclusive) to `to` (exclusive) of a placement, all in one segment, and the bytes around them. */
 interface Span {
@@ -153,7 +153,7 @@ export class LogReader {
     if (header === undefined || data === undefined) {
       const part = header === undefined ? 'header' : 'body'
       const what = `the ${part} of entry ${index} fails its checksum`
-      onRotten(index, new DamagedLogError(this.#path(span), offset, what))
+      onRotten(index, { sequence: span.sequence, offset }, new DamagedLogError(this.#path(span), offset, what))
       return
     }
     const { type, term } = header

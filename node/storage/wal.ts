@@ -160,6 +160,14 @@ export class Wal implements SharedLog {
     return this.#failure
   }
 
+  get isEnding(): boolean {
+    return this.#isEnding || this.#failure !== undefined
+  }
+
+  turn(): Promise<void> {
+    return new Promise((resolve) => this.#options.clock.setTimer(0, resolve))
+  }
+
   submit(append: PendingAppend): void {
     this.#builder.add(append)
     this.#start()
@@ -181,7 +189,7 @@ export class Wal implements SharedLog {
         logs: [...this.#members.values()].map(({ log }) => log),
         syncedSegment: this.#syncedSegment,
         get isEnding() {
-          return wal.#isEnding || wal.#failure !== undefined
+          return wal.isEnding
         },
         get written() {
           return wal.#stats.bytes

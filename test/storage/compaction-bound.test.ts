@@ -119,5 +119,5 @@ test('a deep backlog beside a busy queue takes at most three times its own room,
   await bench.world.settle(checkpoints.idle)
   // What is copied once is not copied again and again.
   expect(checkpoints.bytesCopied).toBeLessThan(2 * live.size * entryBytes)
-  expect(bench.wal.group(group).missing(live)).toEqual([])
+  expect(await bench.wal.group(group).missing(live)).toEqual([])
 }, 60_000)

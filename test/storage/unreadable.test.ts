@@ -57,7 +57,7 @@ describe('a sector that cannot be read', () => {
     const { log, reports } = await started(world, 5)
     expect(reports.map(({ damages }) => damages.length)).toEqual([1])
     expect(reports[0]?.forgets).toBe(false)
-    expect(log.missing([1, 2, 3, 4, 5])).toEqual([2])
+    expect(await log.missing([1, 2, 3, 4, 5])).toEqual([2])
     const read = await world.settle(log.readHeld(1, 1_000_000))
     expect(read.map(({ index }) => index)).toEqual([1, 3, 4, 5])
     expect(read[3]?.data).toEqual(entry(5).data)
@@ -80,7 +80,7 @@ describe('a sector that cannot be read', () => {
     spoil(world, 0, 512)
     const { log, reports } = await started(world, 5)
     expect(reports[0]?.damages[0]?.what).toContain('header')
-    expect(log.missing([2, 3, 4, 5])).toEqual([])
+    expect(await log.missing([2, 3, 4, 5])).toEqual([])
   })
 
   test('while the log is in use costs one entry, if a checkpoint reflects it', async () => {

@@ -149,7 +149,7 @@ export class MemoryEntries implements HeldEntries {
   /** What the log durably knows as committed. */
   settled = 0
 
-  missing(references: Iterable<number>, committed = this.settled): number[] {
+  async missing(references: Iterable<number>, committed = this.settled): Promise<number[]> {
     return [...references].filter((index) => !this.kept.has(index) && !(index <= committed && this.log.has(index)))
   }
 

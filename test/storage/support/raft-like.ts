@@ -162,7 +162,7 @@ export class RaftLike {
       this.truth.push(this.#mint(this.truth.length + 1, term, sizes[this.truth.length % sizes.length] ?? 0))
     }
     const references = this.truth.map(({ index }) => index).filter(isLive)
-    const missing = this.log.missing(references).map((index) => this.truth[index - 1] as Entry)
+    const missing = (await this.log.missing(references)).map((index) => this.truth[index - 1] as Entry)
     for (const _ of missing) this.#records.push({ type: 'kept' })
     this.#await(this.log.keep(missing))
     await settle.call(this.world, Promise.all(this.#unanswered))
@@ -209,12 +209,12 @@ export class RaftLike {
     this.#termFloor = this.#termMax + 1
     const first = await this.#start()
     await this.#judge(first)
-    const before = this.#summary()
+    const before = await this.#summary()
     if (first.length > 0) {
       this.crash()
       const second = await this.#start()
       expect(second, 'a second start has nothing to tell').toEqual([])
-      expect(this.#summary(), 'a second start finds the same').toEqual(before)
+      expect(await this.#summary(), 'a second start finds the same').toEqual(before)
     }
     this.#isDamaged = false
     await this.#repair()
@@ -299,7 +299,7 @@ export class RaftLike {
 
   /** What messages refer to and is missing is fetched from another node. */
   async #repair(): Promise<void> {
-    const missing = this.log.missing([...this.needed])
+    const missing = await this.log.missing([...this.needed])
     if (!this.#wasDamaged) expect(missing, 'only damage loses what is needed').toEqual([])
     const fetched = missing.map((index) => this.truth[index - 1] as Entry)
     this.seen.repaired += fetched.length
@@ -325,7 +325,7 @@ export class RaftLike {
       }
     }
     for (const index of this.needed) expect(found.has(index), `entry ${index} is needed`).toBe(true)
-    expect(this.log.missing([...this.needed])).toEqual([])
+    expect(await this.log.missing([...this.needed])).toEqual([])
   }
 
   async finish(): Promise<void> {
@@ -337,7 +337,7 @@ export class RaftLike {
 
   // ---- helpers
 
-  #summary(): object {
+  async #summary(): Promise<object> {
     const { hardState, firstIndex, lastIndex, baseTerm } = this.log.recovered()
     // But for the commit index, of which the first start has written down what it found out.
     return {
@@ -346,7 +346,7 @@ export class RaftLike {
       firstIndex,
       lastIndex,
       baseTerm,
-      missing: this.log.missing([...this.needed]),
+      missing: await this.log.missing([...this.needed]),
     }
   }
 
