@@ -69,12 +69,14 @@ export class Cluster implements FaultTarget {
   readonly #observer: Observer
   readonly #wounds: Wounds
   readonly #crashes: Crash[] = []
+  /** Nodes end when their parent is gone, but not those that are paused. */
+  readonly #atExit = () => this.close()
   readonly #counts = { kills: 0, stops: 0, starts: 0, pauses: 0 }
 
   /** Resolves when all nodes are ready. Rejects when they do not get that far; nothing of them is left then but the folder. */
   static async start(options: ClusterOptions): Promise<Cluster> {
     requireRealDisk(options.folder)
-    const layout = await layOut(options.folder, options.nodes, options.random, options.basePort)
+    const layout = await layOut(options.folder, options.nodes, options.basePort)
     const cluster = new Cluster(options, layout)
     try {
       await cluster.#begin()
@@ -270,6 +272,7 @@ export class Cluster implements FaultTarget {
 
   /** Ends all nodes at once. */
   close(): void {
+    process.off('exit', this.#atExit)
     this.#observer.stop()
     this.links.close()
     for (const { launch, process, target } of this.#members.values()) {
@@ -280,6 +283,7 @@ export class Cluster implements FaultTarget {
   }
 
   async #begin(): Promise<void> {
+    process.once('exit', this.#atExit)
     for (const { launch } of this.#members.values()) await launch.prepare()
     await Promise.all(this.nodes.map((node) => this.start(node)))
     const ready = await eventually(START_MS, async () => {

@@ -4,7 +4,6 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import type { Random } from '../random.ts'
 import { CLIENTS, type LinkPlan } from './links.ts'
 import { freePorts } from './ports.ts'
 
@@ -25,10 +24,10 @@ export interface Layout {
   readonly links: readonly LinkPlan[]
 }
 
-export async function layOut(folder: string, count: number, random: Random, basePort?: number): Promise<Layout> {
+export async function layOut(folder: string, count: number, basePort?: number): Promise<Layout> {
   const ids = Array.from({ length: count }, (_, i) => `n${i + 1}`)
   const ways = ids.flatMap((to) => [CLIENTS, ...ids].filter((from) => from !== to).map((from) => ({ from, to })))
-  const ports = await freePorts(ids.length + ways.length, random, basePort)
+  const ports = await freePorts(ids.length + ways.length, basePort)
   const root = path.resolve(folder)
   const nodes = ids.map((id, i) => ({
     id,

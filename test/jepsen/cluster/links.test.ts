@@ -23,7 +23,7 @@ let toN1: number
 let fromClients: number
 
 beforeEach(async () => {
-  const ports = await freePorts(5, seeded(process.pid + Date.now()))
+  const ports = await freePorts(5)
   n1 = new Peer(ports[0]!)
   n2 = new Peer(ports[1]!)
   ;[toN2, toN1, fromClients] = ports.slice(2) as [number, number, number]
