@@ -30,10 +30,11 @@ const manifest = JSON.parse(readText('package.json')) as {
 }
 const doors = packageDoors()
 /** Started by name, not imported: by package.json's scripts, by .ci/run, by a person (the examples), by the packaging check or by
- * the simulators' pool. */
-const startedElsewhere = /^(examples\/|test\/packaging\/|test\/(sim|system)\/worker\.ts$)/
+ * the pools of the simulators and of jepsen-lite. */
+const startedElsewhere =
+  /^(examples\/|test\/packaging\/|test\/(sim|system)\/worker\.ts$|test\/jepsen\/workers\/fake-workloads\.ts$)/
 /** Parts of the package that are processes of their own, or loaded into one: started by name as well. */
-const startedByProduct = ['jepsen-lite/main.ts', 'jepsen-lite/workers/worker.ts', 'jepsen-lite/files/shim.ts']
+const startedByProduct = ['jepsen-lite/workers/worker.ts', 'jepsen-lite/files/shim.ts']
 const mains = [...sources.keys()].filter((file) => isStarted(file) || startedElsewhere.test(file))
 const documents = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...markdownIn('docs')]
 
@@ -108,7 +109,7 @@ describe('every source file', () => {
   it('is reachable: product files from a door of the package, all others from a test or a main', () => {
     expect(doors).toContain('client/browser.ts')
     expect(doors).toContain('node/cli/main.ts')
-    expect(checkDeadFiles(sources, [...doors, ...startedByProduct], mains)).toEqual([])
+    expect(checkDeadFiles(sources, [...doors, ...startedByProduct, ...mains.filter(isProduct)], mains)).toEqual([])
   })
 
   it('exports nothing that nobody takes', () => {
