@@ -134,6 +134,8 @@ export type Impairment =
   | { readonly type: 'blackhole' }
   /** Open sockets are reset, and new ones too. */
   | { readonly type: 'reset' }
+  /** Open sockets are reset, and dials refused, as by a firewall: the other end looks dead, and is not. */
+  | { readonly type: 'refuse' }
   /** Each chunk comes so much later, in order. */
   | { readonly type: 'delay'; readonly ms: number; readonly jitterMs: number }
   /** Nothing passes while it holds; then all of it does. */

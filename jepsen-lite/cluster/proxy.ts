@@ -1,6 +1,7 @@
 /**
  * The listener of one link: whoever dials its port is led to the target. It looks like the target: it listens while the target does, so that
- * a dead process refuses connections. Where a direction is blackholed it listens in any case, since a refusal would not get through.
+ * a dead process refuses connections. Where a direction is blackholed it listens in any case, since a refusal would not get through; where a
+ * firewall refuses, in no case.
  */
 import { createServer, type Server } from 'node:net'
 import { Connection } from './connection.ts'
@@ -43,7 +44,9 @@ export class LinkProxy {
   }
 
   wayChanged(): void {
-    const wanted = !this.#closed && (this.#target.up || this.#up.blackholed || this.#down.blackholed)
+    const isLost = this.#up.blackholed || this.#down.blackholed
+    const isRefused = this.#up.refusing || this.#down.refusing
+    const wanted = !this.#closed && !isRefused && (this.#target.up || isLost)
     if (wanted && this.#server === undefined) this.#listen()
     if (!wanted) this.#unlisten()
   }

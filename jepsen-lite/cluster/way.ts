@@ -13,6 +13,9 @@ export interface Traveller {
   wayChanged(): void
 }
 
+const resetting: ReadonlySet<Impairment['type']> = new Set(['reset', 'refuse'])
+const losing: ReadonlySet<Impairment['type']> = new Set(['blackhole', ...resetting])
+
 interface Active {
   readonly impairment: Impairment
   readonly effect: { bytesDropped: number; bytesDelayed: number; socketsReset: number }
@@ -63,8 +66,13 @@ export class Way {
     return this.#holds('stall')
   }
 
+  /** Sockets are reset, whether or not dials get through. */
   get resetting(): boolean {
-    return this.#holds('reset')
+    return this.#holds('reset') || this.refusing
+  }
+
+  get refusing(): boolean {
+    return this.#holds('refuse')
   }
 
   /** Bytes come later than they could: by a delay or a rate. */
@@ -95,20 +103,20 @@ export class Way {
   countDropped(bytes: number): void {
     this.bytesDropped += bytes
     for (const { effect, impairment } of this.#active) {
-      if (impairment.type === 'blackhole' || impairment.type === 'reset') effect.bytesDropped += bytes
+      if (losing.has(impairment.type)) effect.bytesDropped += bytes
     }
   }
 
   countDelayed(bytes: number): void {
     this.bytesDelayed += bytes
     for (const { effect, impairment } of this.#active) {
-      if (impairment.type !== 'blackhole' && impairment.type !== 'reset') effect.bytesDelayed += bytes
+      if (!losing.has(impairment.type)) effect.bytesDelayed += bytes
     }
   }
 
   countReset(): void {
     this.socketsReset++
-    for (const { effect, impairment } of this.#active) if (impairment.type === 'reset') effect.socketsReset++
+    for (const { effect, impairment } of this.#active) if (resetting.has(impairment.type)) effect.socketsReset++
   }
 
   join(traveller: Traveller): void {

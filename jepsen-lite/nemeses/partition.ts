@@ -1,5 +1,5 @@
 /**
- * Partitions: which nodes do not hear which others, by lost bytes or by resets; in some of them clients are cut off too. Beside clean cuts
+ * Partitions: which nodes do not hear which others, by lost bytes, by resets or by refusals; in some of them clients are cut off too. Beside clean cuts
  * there are those in which nobody agrees on who is there (traps 7 and 8): a bridge, a ring of majorities, one direction alone.
  */
 import type { Fault, FaultTarget, Nemesis } from '../nemesis.ts'
@@ -26,7 +26,7 @@ interface Cut {
 export const partition: Nemesis = {
   name: 'partition',
   about:
-    'cut nodes off: halves, one, the leader, majorities ring, bridge, one-way; blackhole or reset; at times from clients too',
+    'cut nodes off: halves, one, the leader, majorities ring, bridge, one-way; blackhole, reset or refusal; at times from clients too',
   draw,
   bite: ({ bytesDropped = 0, socketsReset = 0 }) =>
     bytesDropped + socketsReset > 0 ? undefined : 'no byte was dropped and no socket reset',
@@ -39,7 +39,7 @@ function draw(random: Random, nodes: readonly string[]): Fault {
   const areClientsCut = nodes.length === 1 || random.chance(CLIENTS_CHANCE)
   // A reset tells both ends: there is no such thing in one direction.
   const isOneWay = shape === 'deaf' || shape === 'mute' || (shape === 'majorities ring' && isRingOneWay(nodes))
-  const type = !isOneWay && random.chance(0.4) ? 'reset' : 'blackhole'
+  const type = isOneWay ? 'blackhole' : random.pick(['blackhole', 'blackhole', 'blackhole', 'reset', 'refuse'] as const)
   const find = async (target: FaultTarget) => {
     const [leader] = await theLeader(order).find(target)
     const aim = shape === 'leader' || (isLeaderHit && (shape === 'deaf' || shape === 'mute')) ? leader : undefined

@@ -186,6 +186,19 @@ describe('a reset', () => {
   })
 })
 
+describe('a refusal', () => {
+  it('ends open sockets and refuses dials though the target listens, until it is taken away', async () => {
+    const { dialer, server } = await connected(toN2, n2)
+    const end = links.impair('n2', 'n1', { type: 'refuse' })
+    await dialer.endsWith('ECONNRESET')
+    await server.endsWith('ECONNRESET')
+    await expect(dial(toN2)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    expect(end()).toEqual({ bytesDropped: 0, bytesDelayed: 0, socketsReset: 1 })
+    await eventually(() => links.silentPorts.length === 0)
+    await roundTrip(toN2, n2)
+  })
+})
+
 describe('resetSocket', () => {
   it('resets an open socket, and one whose end waits behind bytes that nobody reads', async () => {
     for (const isEnded of [false, true]) {

@@ -133,26 +133,27 @@ describe('every fault of links', () => {
   })
 })
 
-it('partitions in every shape, by loss and by reset, with clients and without, one direction by loss alone', () => {
+it('partitions in every shape, by loss, reset and refusal, with clients and without, one direction by loss alone', () => {
   const names = Array.from({ length: 400 }, (_, seed) => partition.draw(seeded(seed), order(5)).name)
   for (const shape of ['halves', 'one', 'leader', 'majorities ring', 'bridge']) {
-    for (const rest of ['blackhole', 'blackhole, clients too', 'reset', 'reset, clients too']) {
+    for (const rest of ['blackhole', 'blackhole, clients too', 'reset', 'reset, clients too', 'refuse']) {
       expect(names).toContain(`partition ${shape} (${rest})`)
     }
   }
   for (const shape of ['deaf', 'mute']) {
     expect(names).toContain(`partition ${shape} (blackhole)`)
-    expect(names.filter((name) => name.includes(shape) && name.includes('reset'))).toEqual([])
+    expect(names.filter((name) => name.includes(shape) && !name.includes('blackhole'))).toEqual([])
   }
 })
 
 it('cuts the leader of the moment off, not the one of the draw', async () => {
-  const target = new RecordedTarget(3, 'n3')
-  const seed = Array.from({ length: 100 }, (_, i) => i).find(
-    (i) => partition.draw(seeded(i), target.nodes).name === 'partition leader (blackhole)',
-  )!
-  const fault = partition.draw(seeded(seed), target.nodes)
-  target.currentLeader = 'n2'
-  await fault.begin(target)
-  expect(target.ways).toEqual(['n1>n2', 'n2>n1', 'n2>n3', 'n3>n2'])
+  const nodes = order(3)
+  const seeds = Array.from({ length: 100 }, (_, i) => i)
+  const seed = seeds.find((i) => partition.draw(seeded(i), nodes).name === 'partition leader (blackhole)')!
+  for (const leader of nodes) {
+    const target = new RecordedTarget(3, leader)
+    await partition.draw(seeded(seed), nodes).begin(target)
+    const others = nodes.filter((node) => node !== leader)
+    expect(target.ways).toEqual(others.flatMap((other) => [`${leader}>${other}`, `${other}>${leader}`]).sort())
+  }
 })
