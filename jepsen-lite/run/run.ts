@@ -81,11 +81,8 @@ class Run {
     try {
       const cluster = await this.#during('start', () => this.#hooks.startCluster(this.#needs()))
       this.#cluster = cluster
-      try {
-        await this.#withCluster(cluster)
-      } finally {
-        await cluster.shutDown()
-      }
+      await this.#withCluster(cluster)
+      await cluster.shutDown().catch((error) => this.#shortcomings.push(`nodes could not be stopped: ${textOf(error)}`))
       const verdict = await this.#during('check', async () => this.#judge(cluster))
       return {
         settings,
