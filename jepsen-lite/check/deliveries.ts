@@ -111,7 +111,7 @@ export function resurrections(deliveries: readonly Delivery[]): Anomaly[] {
 }
 
 /** Its message can never come again. */
-export function isEnded({ settle, settled }: Delivery): boolean {
+function isEnded({ settle, settled }: Delivery): boolean {
   return settled !== undefined && settle !== undefined && settle.as !== 'nack'
 }
 

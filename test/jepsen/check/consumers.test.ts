@@ -86,6 +86,17 @@ describe('consumers are served wrong', () => {
     expect(verdict(published().take(shared(2)).take(shared(1)).drained())).toEqual(bad('reordered'))
   })
 
+  it('when what several consumers gave back comes out of place', () => {
+    const wide = (consumer: string, id: number, attempt = 1) => ({ consumer, queue: 'wide', id, attempt })
+    const story = published().tell('0 a#1', 'subscribe', {}).tell('0 b#1', 'subscribe', {})
+    story.deliver(wide('0 a#1', 1)).deliver(wide('0 b#1', 2)).tell('0 a#1', 'closed').tell('0 b#1', 'closed')
+    story
+      .tell('0 a#2', 'subscribe', {})
+      .take(wide('0 a#2', 2, 2))
+      .take(wide('0 a#2', 1, 2))
+    expect(verdict(story.drained())).toEqual(bad('reordered'))
+  })
+
   it('when attempts are skipped or begin above 1 without a cause', () => {
     expect(verdict(published().take(solo(1), 'nack').take(solo(1, 3)).take(solo(2)).drained())).toEqual(bad('skipped'))
     expect(verdict(published().take(solo(1, 2)).take(solo(2)).drained())).toEqual(bad('skipped'))
