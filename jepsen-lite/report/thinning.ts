@@ -36,16 +36,17 @@ export function thin<P extends Point>(points: readonly P[], most: number): P[] {
 }
 
 function onePerDot<P extends Point>(points: readonly P[], width: number, height: number): P[] {
-  const tops = new Set(topPerColumn(points, 1))
+  const always = new Set(topPerColumn(points, 1))
   const taken = new Set<number>()
   return points.filter((point) => {
     const dot = Math.floor(point.x / width) * 65_536 + Math.floor(point.y / height)
-    if (taken.has(dot) && !point.must && !tops.has(point)) return false
+    if (taken.has(dot) && !always.has(point)) return false
     taken.add(dot)
     return true
   })
 }
 
+/** And each that must be seen. */
 function topPerColumn<P extends Point>(points: readonly P[], width: number): P[] {
   const tops = new Map<number, P>()
   for (const point of points) {

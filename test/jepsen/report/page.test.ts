@@ -96,6 +96,21 @@ describe('The report', () => {
     })
   })
 
+  it('has a chart for each operation under faults, none for those after them', () => {
+    const run = syntheticRun({ valid: true })
+    const index = run.history.length
+    const late = { index, time: 61e9, process: 999, type: 'invoke', f: 'emptying', value: null } as const
+    const page = reportPage({ ...run, history: [...run.history, late, { ...late, index: index + 1, type: 'ok' }] })
+    expect([...page.matchAll(/<section class="panel"><h3>(\S+) /g)].map(([, name]) => name)).toEqual([
+      'publish',
+      'receive',
+      'Consumers',
+      'By',
+    ])
+    expect(page).toContain('Operations after the faults (emptying) are in the tables.')
+    expect(page).toContain('<th scope="row">emptying</th>')
+  })
+
   it('shows each anomaly with the rows around it, those that show it marked', () => {
     const run = syntheticRun()
     run.verdict.anomalies.forEach(({ message, events }, i) => {
