@@ -88,10 +88,10 @@ describe('consumers are served wrong', () => {
 
   it('when what several consumers gave back comes out of place', () => {
     const wide = (consumer: string, id: number, attempt = 1) => ({ consumer, queue: 'wide', id, attempt })
-    const story = published().tell('0 a#1', 'subscribe', {}).tell('0 b#1', 'subscribe', {})
+    const story = published().tell('0 a#1', 'subscribe', { prefetch: 5 }).tell('0 b#1', 'subscribe', { prefetch: 5 })
     story.deliver(wide('0 a#1', 1)).deliver(wide('0 b#1', 2)).tell('0 a#1', 'closed').tell('0 b#1', 'closed')
     story
-      .tell('0 a#2', 'subscribe', {})
+      .tell('0 a#2', 'subscribe', { prefetch: 5 })
       .take(wide('0 a#2', 2, 2))
       .take(wide('0 a#2', 1, 2))
     expect(verdict(story.drained())).toEqual(bad('reordered'))
