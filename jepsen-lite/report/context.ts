@@ -24,7 +24,7 @@ export interface Context {
 }
 
 /** Events before and after each of them. */
-export const AROUND = 4
+const AROUND = 4
 
 /**
  * Of at most `most` events that show it. `pairs` gives for the index of an invocation that of its completion, and the other way round.

@@ -28,7 +28,7 @@ export async function writeResults(result: RunResult, folder: string): Promise<v
 }
 
 /** What results.json holds. */
-export function summaryOf(result: RunResult) {
+function summaryOf(result: RunResult) {
   const { verdict, settings, versions, startedAt, nodes, evidence, phases, faults, schedule, history, watch } = result
   return {
     valid: verdict.valid,

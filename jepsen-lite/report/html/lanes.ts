@@ -12,7 +12,7 @@ const BARS_MAX = 800
 const NODE_BARS_MAX = 200
 const NAME_MAX = 80
 /** Tints of nemeses; they repeat from here on. */
-export const TINTS = 8
+const TINTS = 8
 /** Labels of faults over a chart stand at least this far apart, of the whole width. */
 const LABEL_SHARE = 0.045
 /** From this part of the width on a bar has room for its name. */

@@ -41,7 +41,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 /** Control characters, the marks that turn the direction of text, and halves of surrogate pairs are shown by their number. */
 const UNSEEN = /(?![\n\t])[\p{Cc}\p{Cs}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 
-export function escaped(text: string): string {
+function escaped(text: string): string {
   return text
     .replace(UNSEEN, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
     .replace(/[&<>"']/g, (character) => ESCAPES[character]!)

@@ -8,7 +8,7 @@ import { round } from './scale.ts'
 
 export const OUTCOMES: readonly Outcome[] = ['ok', 'fail', 'info']
 
-export const OUTCOME_WORDS: Readonly<Record<Outcome, string>> = { ok: 'ok', fail: 'failed', info: 'unknown' }
+const OUTCOME_WORDS: Readonly<Record<Outcome, string>> = { ok: 'ok', fail: 'failed', info: 'unknown' }
 
 /** All points of one outcome as one path. A ring is the path twice: thick, and thinner in the colour of the ground. */
 export function signs(outcome: Outcome, points: readonly { readonly x: number; readonly y: number }[]): Markup {
