@@ -82,6 +82,8 @@ export interface Work {
   readonly requesters: number
   readonly requestsPerSecond: number
   readonly admins: number
+  /** Clients that ask a queue for messages now and then. */
+  readonly receiversPerQueue: number
 }
 
 export interface Swarm {
@@ -127,7 +129,8 @@ const finaleNeeds: Readonly<Record<FinaleKind, (swarm: Swarm) => Partial<Swarm>>
 }
 
 export function drawSwarm(random: Random): Swarm {
-  const swarm = drawAny(random)
+  const drawn = drawAny(random)
+  const swarm = { ...drawn, work: { ...drawn.work, receiversPerQueue: random.pick([0, 0, 1]) } }
   return { ...swarm, ...finaleNeeds[swarm.finale](swarm) }
 }
 
@@ -184,6 +187,7 @@ function drawWork(random: Random): Work {
     requesters: random.pick([0, 0, 1, 2]),
     requestsPerSecond: random.pick([1, 5]),
     admins: random.pick([0, 0, 1]),
+    receiversPerQueue: 0,
   }
 }
 

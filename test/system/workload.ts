@@ -8,8 +8,6 @@ import {
   type Actor,
   Administrator,
   type Beat,
-  Consumer,
-  ExclusiveSubscriber,
   Founder,
   Publisher,
   Pulse,
@@ -19,6 +17,7 @@ import {
   type Scene,
 } from './actors.ts'
 import { SimulatedClient } from './client.ts'
+import { Consumer, ExclusiveSubscriber, Receiver } from './consumers.ts'
 import type { Network } from './network.ts'
 
 type Cast = (process: SimulatedClient, random: Random) => Actor
@@ -140,6 +139,9 @@ export class Workload {
     add('r', work.requesters > 0 ? 2 : 0, (process, random) => new Responder(process, scene, random))
     add('s', work.requesters, (process, random) => new Requester(process, scene, random))
     add('admin', work.admins, (process, random) => new Administrator(process, scene, random))
+    for (const queue of scene.ledger.queues) {
+      add(`${queue}r`, work.receiversPerQueue, (process, random) => new Receiver(process, scene, random, queue))
+    }
   }
 
   #add(name: string, cast: Cast): Role {
