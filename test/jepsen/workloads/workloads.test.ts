@@ -40,7 +40,7 @@ describe.each(workloads.map((workload) => [workload.name, workload] as const))('
   })
 })
 
-/** As a run does it, without processes and faults: each slot does its operations, and then its drain. */
+/** As a run does it, without processes and faults: each slot does its operations, and its drain when all have. */
 async function run(workload: Workload, mesh: TestMesh) {
   const connectOptions = { servers: mesh.urls, publishTimeoutMs: 5_000 }
   const random = seeded(11)
@@ -69,10 +69,12 @@ async function run(workload: Workload, mesh: TestMesh) {
       return false
     }
     for (let i = 0; i < OPERATIONS; i++) await invoke(plan.next(slot)!)
-    for (const operation of plan.drain(slot)) while (!(await invoke(operation)));
-    return client
+    return async () => {
+      for (const operation of plan.drain(slot)) while (!(await invoke(operation)));
+      await client.close()
+    }
   }
-  const clients = await Promise.all(Array.from({ length: CONCURRENCY }, (_, i) => slot(i)))
-  for (const client of clients) await client.close()
+  const drains = await Promise.all(Array.from({ length: CONCURRENCY }, (_, i) => slot(i)))
+  await Promise.all(drains.map((drain) => drain()))
   return recorder.events
 }
