@@ -30,6 +30,7 @@ const inputs = [
   'wire',
   'client',
   'node',
+  'jepsen-lite',
   'scripts/build.js',
   'package.json',
   'tsconfig.json',
