@@ -394,6 +394,17 @@ describe('the log behind a checkpoint', () => {
     expect(world.plans[3]!.firstIndex).toBeGreaterThan(620)
   })
 
+  it('of which an earlier life applied more than a follower lacks goes at the first checkpoint, since nobody knows how much it is', async () => {
+    const world = new World({ trailingLogBytesMax: 1e9, checkpointBytes: 10_000 })
+    Object.assign(world, { appliedIndex: 50, firstIndex: 20 })
+    world.peers = [{ matchIndex: 30, mode: 'replicate' }]
+    world.apply(100)
+    await rest()
+    expect(world.fatal).toEqual([])
+    // Of what this life applied all is kept.
+    expect(world.plans.map(({ firstIndex }) => firstIndex)).toEqual([51])
+  })
+
   it('is kept for nobody who does not answer while the disk is nearly full, and goes at once', async () => {
     const world = new World({ trailingLogBytesMax: 1e9, checkpointBytes: 10_000 })
     world.peers = [
