@@ -8,7 +8,7 @@ import { shimLaunch } from '../../../jepsen-lite/files/launch.ts'
 import { rollBack } from '../../../jepsen-lite/files/roll-back.ts'
 import type { Totals } from '../../../jepsen-lite/nemesis.ts'
 import { type Random, seeded } from '../../../jepsen-lite/random.ts'
-import { compileShim } from './compiled-shim.ts'
+import { compileShim } from './compiled.ts'
 
 /** Beside the sources: on a real disk, as a cluster's directories are. */
 const scratch = mkdtempSync(join(import.meta.dirname, '../../../.shim-'))
