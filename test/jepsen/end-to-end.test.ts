@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync }
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Event } from '../../jepsen-lite/history.ts'
-import { runCli } from '../cli/run-cli.ts'
+import { CliProcess } from '../cli/run-cli.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 let results = ''
@@ -16,11 +16,17 @@ beforeAll(() => {
 afterAll(() => rmSync(results, { recursive: true, force: true }))
 
 /** `meshmq chaos` from the sources, with nodes from the sources. */
-async function chaos(name: string, ...args: string[]) {
+function start(name: string, ...args: string[]) {
   const place = path.join(results, name)
   const bin = path.join(root, 'node/cli/main.ts')
   const environment = { NODE_OPTIONS: '--import tsx' }
-  const { code, stdout, stderr } = await runCli(['chaos', '--results', place, '--bin', bin, ...args], { environment })
+  const run = new CliProcess(['chaos', '--results', place, '--bin', bin, ...args], environment)
+  return { run, place }
+}
+
+async function chaos(name: string, ...args: string[]) {
+  const { run, place } = start(name, ...args)
+  const { code, stdout, stderr } = await run.ended()
   const folder = existsSync(place) ? path.join(place, readdirSync(place)[0]!) : undefined
   return { code, output: stdout + stderr, folder }
 }
@@ -51,6 +57,16 @@ describe('a whole run', { timeout: 120_000 }, () => {
     expect(code).toBe(2)
     expect(output).toContain('UNKNOWN')
     expect(output).toMatch(/only \d+ of at least \d+ publish succeeded/)
+  })
+
+  it('that is interrupted is healed, drained and judged all the same, and unknown', async () => {
+    const { run } = start('interrupted', '--nemesis', 'pause', '--seconds', '600', '--seed', '1')
+    await run.printed(/ [1-9]\d* operations/)
+    run.child.kill('SIGINT')
+    const { code, stdout } = await run.ended()
+    expect(code).toBe(2)
+    expect(stdout).toContain('it was ended early')
+    expect(stdout).toMatch(/ok\.drain [1-9]/)
   })
 
   it('is not begun with a name that is none', async () => {
