@@ -5,7 +5,7 @@
  * - `forged`: it got a reply that nobody gave to it.
  * - `served twice`: it was handed to responders more than once.
  * - `denied`: it was said to have reached nobody, and was served.
- * - `miscoded`: a topic to which nobody ever responds was refused otherwise than as NoResponders.
+ * - `miscoded`: a request to a topic without responders failed as if there were some, or for a reason that is none.
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
@@ -14,6 +14,9 @@ import { countOf, type Done, eventsOf, fields, isDrained, operationsOf, resultOf
 
 /** A topic without responders, for the whole run. */
 export const NOBODY = 'rr.nobody'
+
+/** How a request may fail to a topic without responders: so, or before anybody had looked for one. */
+const NOBODY_CODES = ['NoResponders', 'Connection', 'NoQuorum', 'Overloaded', 'Draining']
 
 interface Request {
   readonly id: Json
@@ -43,7 +46,7 @@ export function checkRequestReply(
     replied: are('replied').length,
     thrown: are('thrown').length,
     refused: are('refused').length,
-    noResponders: requests.filter(isNoResponders).length,
+    noResponders: are('refused').filter((each) => codeOf(each) === 'NoResponders').length,
     unknown: are('unknown').length,
     servedAndUnknown: late.length,
   }
@@ -70,8 +73,9 @@ function requestsOf(operation: Done, byId: ReadonlyMap<Json, readonly Event[]>):
   })
 }
 
-function isNoResponders({ as, error }: Request): boolean {
-  return as === 'refused' && error.startsWith('NoResponders:')
+/** Errors are told as `Code: text`. */
+function codeOf({ error }: Request): string {
+  return error.slice(0, error.indexOf(':'))
 }
 
 function judge(request: Request): Anomaly[] {
@@ -85,7 +89,8 @@ function judge(request: Request): Anomaly[] {
   const astray = served.find(({ value }) => fields(value).topic !== topic)
   if (astray !== undefined) tell('crossed', `was served as one to ${fields(astray.value).topic}`)
   if (as === 'refused' && served.length > 0) tell('denied', `failed with '${error}' and was served`)
-  if (as === 'refused' && topic === NOBODY && !isNoResponders(request)) tell('miscoded', `failed with '${error}'`)
+  const isMiscoded = as === 'thrown' || (as === 'refused' && !NOBODY_CODES.includes(codeOf(request)))
+  if (topic === NOBODY && isMiscoded) tell('miscoded', `failed with '${error}'`)
   const problem = replyProblem(request)
   if (problem !== undefined) tell(...problem)
   return anomalies

@@ -41,8 +41,13 @@ describe('requests are right', () => {
     expect(verdict(serve(invoked(ask(1)).info(0), 1).drained(1))).toEqual(good)
   })
 
-  it('when nobody responds, and it is said so', () => {
-    const story = invoked(ask(1, NOBODY)).fail(0, { requests: [refused(1, 'NoResponders: nobody', NOBODY)] })
+  it.each([
+    'NoResponders: nobody',
+    'Connection: not sent in time',
+    'NoQuorum: not sent in time',
+    'Overloaded: too many',
+  ])('when a topic without responders is refused with %s', (error) => {
+    const story = invoked(ask(1, NOBODY)).fail(0, { requests: [refused(1, error, NOBODY)] })
     expect(verdict(story.drained())).toEqual(good)
   })
 
@@ -109,9 +114,17 @@ describe('requests are wrong', () => {
     expect(verdict(serve(invoked(ask(1)).fail(0, error), 1).drained())).toEqual(bad('denied'))
   })
 
-  it('when a topic without responders is refused for another reason', () => {
+  it('when a topic without responders is refused for another reason, or as if somebody had thrown', () => {
     const story = invoked(ask(1, NOBODY)).fail(0, { requests: [refused(1, 'NotFound: what', NOBODY)] })
     expect(verdict(story.drained())).toEqual(bad('miscoded'))
+    const thrown = { ...ask(1, NOBODY), as: 'thrown', error: 'no responder here' }
+    expect(
+      verdict(
+        invoked(ask(1, NOBODY))
+          .ok(0, { requests: [thrown] })
+          .drained(),
+      ),
+    ).toEqual(bad('miscoded'))
   })
 })
 
