@@ -9,7 +9,7 @@ import type { SimulatedClient } from './client.ts'
 import type { Work } from './swarm.ts'
 
 /** Who takes messages from a queue that lives through the whole run, and settles them in its own time. */
-abstract class Taker extends Actor {
+export abstract class Taker extends Actor {
   protected readonly queue: string
   /** Of each publisher the greatest number that came as a first attempt. */
   readonly #last = new Map<string, number>()

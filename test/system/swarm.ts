@@ -57,7 +57,7 @@ export interface Ambush {
 }
 
 /** What is looked at in the quiet after the faults. */
-export const finaleKinds = ['calm', 'rejoin', 'deadLeader', 'abandon', 'reconnect', 'leapfrog'] as const
+export const finaleKinds = ['calm', 'rejoin', 'deadLeader', 'abandon', 'reconnect', 'bereave', 'leapfrog'] as const
 export type FinaleKind = (typeof finaleKinds)[number]
 
 export interface Work {
@@ -120,6 +120,7 @@ const finaleNeeds: Readonly<Record<FinaleKind, (swarm: Swarm) => Partial<Swarm>>
   deadLeader: () => ({}),
   abandon: () => ({ sessionLeaseMs: 3_000 }),
   reconnect: () => ({ detachGraceMs: 1_000 }),
+  bereave: ({ work }) => ({ sessionLeaseMs: 60_000, work: { ...work, visibilityTimeoutMs: 30_000, lateChance: 0 } }),
   leapfrog: ({ work }) => ({
     checkpointBytes: 4_096,
     trailingLogBytesMax: 0,

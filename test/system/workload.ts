@@ -17,7 +17,7 @@ import {
   type Scene,
 } from './actors.ts'
 import { SimulatedClient } from './client.ts'
-import { Consumer, ExclusiveSubscriber, Receiver } from './consumers.ts'
+import { Consumer, ExclusiveSubscriber, Receiver, Taker } from './consumers.ts'
 import type { Network } from './network.ts'
 
 type Cast = (process: SimulatedClient, random: Random) => Actor
@@ -62,7 +62,16 @@ export class Workload {
   /** A process dies; another one takes its role after `downMs`. */
   crashOne(downMs: number): void {
     const role = this.#anyRole()
-    if (role?.actor === undefined) return
+    if (role !== undefined) this.#crash(role, downMs)
+  }
+
+  /** Everybody who takes messages from queues dies; others take their roles after `downMs`. */
+  crashTakers(downMs: number): void {
+    for (const role of this.#roles) if (role.actor instanceof Taker) this.#crash(role, downMs)
+  }
+
+  #crash(role: Role, downMs: number): void {
+    if (role.actor === undefined) return
     const { network, scene } = this.#options
     const { process } = role.actor
     network.trace.note('crash', process.name)

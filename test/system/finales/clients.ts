@@ -75,6 +75,18 @@ export const breaksSockets: Finale = async (stage) => {
   if (failed > 0) throw new Violation('a broken socket fails no publish', `${failed} of them`)
 }
 
+/** Whoever holds messages dies, and others come in their place: they are given those messages when the grace is over, long before any other time. */
+export const killsTakers: Finale = async ({ conclude, run, scene, trace, workload }) => {
+  scene.holdMs = 400
+  const stop = workload.startPulse('bereaving', { everyMs: 60, bodyBytes: 8 })
+  await run(700)
+  trace.note('crash', 'takers')
+  workload.crashTakers(50)
+  stop()
+  scene.holdMs = 0
+  await conclude()
+}
+
 /**
  * A follower hears nothing for so long that it must be given a checkpoint, with a client attached whose publishes got through: what was
  * judged meanwhile will never be applied there, and the client is to be told all the same.

@@ -1,6 +1,6 @@
 /** How runs may end. */
 import type { FinaleKind } from '../swarm.ts'
-import { breaksSockets, leapsOver, leavesNobody } from './clients.ts'
+import { breaksSockets, killsTakers, leapsOver, leavesNobody } from './clients.ts'
 import { cutsFollowerOff, killsLeader, staysCalm } from './elections.ts'
 import type { Finale, Stage } from './stage.ts'
 
@@ -10,6 +10,7 @@ const finales: Readonly<Record<FinaleKind, Finale>> = {
   deadLeader: killsLeader,
   abandon: leavesNobody,
   reconnect: breaksSockets,
+  bereave: killsTakers,
   leapfrog: leapsOver,
 }
 
