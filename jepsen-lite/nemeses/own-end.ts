@@ -13,11 +13,13 @@ export class BreakingDisks {
   readonly nodes: readonly string[]
   readonly #target: FaultTarget
   readonly #takeBack: readonly (() => void)[]
+  readonly #endMs: number
 
-  /** From here on these may end by themselves. */
-  constructor(target: FaultTarget, nodes: readonly string[]) {
+  /** From here on these may end by themselves; once they must, they have `endMs` for it. */
+  constructor(target: FaultTarget, nodes: readonly string[], endMs = END_MS) {
     this.nodes = nodes
     this.#target = target
+    this.#endMs = endMs
     this.#takeBack = nodes.map((node) => target.expectEnd(node))
   }
 
@@ -27,7 +29,7 @@ export class BreakingDisks {
 
   /** Resolves when all of these have ended, or it is too late. */
   async waitForEnd(nodes = this.nodes): Promise<void> {
-    const deadline = performance.now() + END_MS
+    const deadline = performance.now() + this.#endMs
     while (nodes.some((node) => this.#target.isRunning(node)) && performance.now() < deadline) await sleep(LOOK_MS)
   }
 

@@ -1,5 +1,5 @@
 /** A cluster as a fault sees it, on paper: it notes what is done to it, and answers as it is told to. */
-import type { FaultTarget, Impairment } from '../../../jepsen-lite/nemesis.ts'
+import type { FaultTarget, Impairment, ShimCommand, Totals } from '../../../jepsen-lite/nemesis.ts'
 
 export interface CliResult {
   readonly code: number
@@ -22,6 +22,11 @@ export class RecordedTarget implements FaultTarget {
   isWoundable = true
   workersKilled = 0
   dataDirectory = '/nowhere'
+  /** Who may end by itself. */
+  readonly expected = new Set<string>()
+  readonly clocks = new Map<string, { readonly offsetMs: number; readonly rate: number }>()
+  /** What the shim does, and says that it did. */
+  obey: (node: string, command: ShimCommand) => Totals | false = () => ({})
   /** Hears each command. */
   answer: (args: readonly string[]) => CliResult = () => done
 
@@ -64,8 +69,10 @@ export class RecordedTarget implements FaultTarget {
     return ran
   }
 
-  async cutPower(): Promise<undefined> {
-    return undefined
+  async cutPower(node: string): Promise<Totals | undefined> {
+    this.calls.push(`cut ${node}`)
+    this.down.add(node)
+    return { powerCuts: 1, rolledBackBytes: 10 }
   }
 
   async whileDown<T>(node: string, work: () => Promise<T>): Promise<T> {
@@ -74,8 +81,9 @@ export class RecordedTarget implements FaultTarget {
     return work()
   }
 
-  expectEnd(): () => void {
-    return () => {}
+  expectEnd(node: string): () => void {
+    this.expected.add(node)
+    return () => void this.expected.delete(node)
   }
 
   async start(node: string): Promise<void> {
@@ -119,11 +127,15 @@ export class RecordedTarget implements FaultTarget {
     this.calls.push(`healed ${node}`)
   }
 
-  async shim(): Promise<false> {
-    return false
+  async shim(node: string, command: ShimCommand): Promise<Totals | false> {
+    if (!this.isRunning(node)) return false
+    this.calls.push(`shim ${node} ${command.type}`)
+    return this.obey(node, command)
   }
 
-  async clock(): Promise<void> {}
+  async clock(node: string, offsetMs: number, rate: number): Promise<void> {
+    this.clocks.set(node, { offsetMs, rate })
+  }
 
   async killWorker(): Promise<number> {
     return this.workersKilled
