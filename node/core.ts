@@ -5,24 +5,22 @@
  *
  * Never: HTTP, sockets, files, real time.
  */
-import type { Clock, GroupId, RoleChange } from '../raft/index.ts'
+import type { GroupId, RoleChange } from '../raft/index.ts'
 import { MeshError } from '../wire/errors.ts'
 import { Bodies } from './bodies.ts'
 import { Checkpointing } from './checkpointing/checkpointing.ts'
-import { diskReserveBytesMin, type NodeConfig } from './config.ts'
-import { DiskSpace } from './disk-space.ts'
+import type { NodeCoreOptions } from './core-options.ts'
 import { Gateway } from './gateway/gateway.ts'
 import { answerQuery } from './gateway/queries.ts'
-import { Group, type MemberRole, type RecoveredState } from './group.ts'
+import { Group, type MemberRole } from './group.ts'
 import { MembershipKeeper } from './membership-keeper.ts'
 import { MembershipOperations } from './membership-operations.ts'
-import { PeerSpace } from './peer-space.ts'
 import type { MeshHandlers, MeshPort } from './peers/mesh-port.ts'
 import type { Replacement } from './peers/replaced-codec.ts'
 import type { Boot, Effect } from './queue/index.ts'
 import { NodeReport } from './report.ts'
+import { Room } from './room.ts'
 import type { FrameSocket } from './socket.ts'
-import type { NodeStorage } from './storage/open-storage.ts'
 import { Volatile } from './volatile.ts'
 
 /** The only group until there are shards; its incarnation rises if it is ever made anew. */
@@ -31,24 +29,6 @@ export const GROUP: GroupId = { id: 0, incarnation: 1 }
 const BARRIER_MS = 5_000
 /** Between two looks at who leads, while this node hands over. Milliseconds. */
 const HANDOVER_LOOK_MS = 5
-
-export interface NodeCoreOptions {
-  readonly config: NodeConfig
-  readonly storage: NodeStorage
-  /** What the storage's checkpoint holds (`readCheckpoint`), if there is one. */
-  readonly recovered: RecoveredState | undefined
-  readonly clock: Clock
-  readonly wallNow: () => number
-  /** In [0, 1). */
-  readonly random: () => number
-  readonly mintClusterId: () => string
-  /** A safe integer that nobody can guess. */
-  readonly mintNonce: () => number
-  /** Called once, from the constructor; the mesh calls its handlers only after `start`. */
-  readonly makeMesh: (handlers: MeshHandlers) => MeshPort
-  /** Called at most once: the node cannot go on and has to be stopped. */
-  readonly onFailed: (failure: Error) => void
-}
 
 export class NodeCore {
   readonly report: NodeReport
@@ -59,8 +39,7 @@ export class NodeCore {
   readonly #boot: Boot
   readonly #mesh: MeshPort
   readonly #volatile: Volatile
-  readonly #disk: DiskSpace
-  readonly #peerSpace: PeerSpace
+  readonly #room: Room
   readonly #checkpointing: Checkpointing
   readonly #keeper: MembershipKeeper
   readonly #waiters: (() => void)[] = []
@@ -73,8 +52,7 @@ export class NodeCore {
     this.#options = options
     this.#boot = { node: config.id, bootId: storage.bootId }
     this.#mesh = makeMesh(this.#meshHandlers())
-    this.#disk = this.#makeDisk()
-    this.#peerSpace = new PeerSpace({ clock: options.clock, electorate: () => this.group.membership })
+    this.#room = this.#makeRoom()
     this.group = this.#makeGroup()
     this.#checkpointing = this.#makeCheckpointing()
     this.operations = this.#makeOperations()
@@ -89,8 +67,7 @@ export class NodeCore {
       group: this.group,
       gateway: this.gateway,
       mesh: this.#mesh,
-      disk: this.#disk,
-      peerSpace: this.#peerSpace,
+      room: this.#room,
       checkpointing: () => this.#checkpointing.status,
       segments: () => storage.wal.stats.segments,
       failure: () => this.#failure,
@@ -104,7 +81,7 @@ export class NodeCore {
       onRequests: (from, requests) => this.#volatile.onRequests(from, requests),
       onReplies: (_, replies) => this.#volatile.onReplies(replies),
       onNotes: (from, notes) => {
-        for (const note of notes) if (note.type === 'disk') this.#peerSpace.heard(from, note.isFull)
+        for (const note of notes) if (note.type === 'disk') this.#room.peers.heard(from, note.isFull)
         this.#volatile.onNotes(from, notes)
       },
       onReplaced: (_, notice) => this.#replaced(notice),
@@ -148,7 +125,7 @@ export class NodeCore {
         this.gateway.resync(effects)
         this.#volatile.resync()
       },
-      refusesPublishes: () => this.#disk.isFull || this.#peerSpace.isShort,
+      refusesPublishes: () => this.#room.isShort,
       onFull: (full) => this.gateway.throttle(full),
       onRole: (change) => this.#roleChanged(change),
       onRegistered: () => this.#readinessChanged(),
@@ -163,21 +140,19 @@ export class NodeCore {
     })
   }
 
-  #makeDisk(): DiskSpace {
+  #makeRoom(): Room {
     const { clock, config, storage } = this.#options
-    const { logger, diskReserveBytes, segmentBytes } = config
-    const needed = () => diskReserveBytesMin(segmentBytes, storage.checkpoints.current?.bytes)
-    return new DiskSpace({
+    return new Room({
       clock,
-      logger,
-      reserveBytes: () => (diskReserveBytes === 0 ? 0 : Math.max(diskReserveBytes, needed())),
+      config,
+      electorate: () => this.group.membership,
       freeBytes: () => storage.freeBytes(),
       writtenBytes: () => storage.writtenBytes(),
-      onFull: () => {
-        this.#checkpointing.makeRoom()
-        this.#tellDisk(true)
+      checkpointBytes: () => storage.checkpoints.current?.bytes,
+      onFull: () => this.#checkpointing.makeRoom(),
+      tell: (isFull) => {
+        for (const peer of this.#peers()) this.#mesh.sendNotes(peer, [{ type: 'disk', isFull }])
       },
-      onRoom: () => this.#tellDisk(false),
     })
   }
 
@@ -207,10 +182,6 @@ export class NodeCore {
     })
     log.onDamaged = (index) => checkpointing.damaged(index)
     return checkpointing
-  }
-
-  #tellDisk(isFull: boolean): void {
-    for (const peer of this.#peers()) this.#mesh.sendNotes(peer, [{ type: 'disk', isFull }])
   }
 
   #peers(): string[] {
@@ -275,7 +246,7 @@ export class NodeCore {
   /** Joins the mesh and the group; clients are let in once this node has caught up. */
   start(): void {
     this.gateway.shut('NoQuorum', 'the node has not joined its cluster yet')
-    this.#disk.start()
+    this.#room.start()
     this.group.start()
     this.#checkpointing.start()
     this.#keeper.start()
@@ -374,8 +345,7 @@ export class NodeCore {
     this.#keeper.stop()
     if (this.#failure === undefined && this.group.ready) await this.#takeLeave()
     this.#cancelLeaderless?.()
-    this.#disk.stop()
-    this.#peerSpace.stop()
+    this.#room.stop()
     this.gateway.shut('Connection', 'the node stops')
     // A failed node leads nobody: its peers should not wait for its clients' goodbyes.
     if (this.#failure !== undefined) this.#leaveMesh()

@@ -13,13 +13,12 @@ import type {
 } from './admin/index.ts'
 import type { CheckpointingStatus } from './checkpointing/checkpointing.ts'
 import type { NodeConfig } from './config.ts'
-import type { DiskSpace } from './disk-space.ts'
 import type { Gateway } from './gateway/gateway.ts'
 import type { Group } from './group.ts'
 import { unaddressed } from './membership-keeper.ts'
-import type { PeerSpace } from './peer-space.ts'
 import type { MeshPort } from './peers/mesh-port.ts'
 import type { Boot } from './queue/index.ts'
+import type { Room } from './room.ts'
 import { packageVersion } from './version.ts'
 
 export interface ReportOptions {
@@ -30,8 +29,7 @@ export interface ReportOptions {
   readonly group: Group
   readonly gateway: Gateway
   readonly mesh: MeshPort
-  readonly disk: DiskSpace
-  readonly peerSpace: PeerSpace
+  readonly room: Room
   readonly checkpointing: () => CheckpointingStatus
   /** Files of the log. */
   readonly segments: () => number
@@ -76,7 +74,7 @@ export class NodeReport implements AdminSource {
 
   /** What does not keep this node from serving: clients sent elsewhere would find the same there, or nobody. */
   #warnings(): string[] {
-    const { checkpointing, disk, group, peerSpace } = this.#options
+    const { checkpointing, group, room } = this.#options
     const warnings: string[] = []
     const { missingBodiesLong } = checkpointing()
     if (group.driver.status().doubt !== 0) {
@@ -88,8 +86,8 @@ export class NodeReport implements AdminSource {
     if (strangers.length > 0) {
       warnings.push(`no address of ${strangers.join(', ')}: name every member in the --cluster of every node`)
     }
-    if (disk.isFull) warnings.push('the disk is nearly full: while this node leads, publishes are refused')
-    if (peerSpace.isShort) {
+    if (room.disk.isFull) warnings.push('the disk is nearly full: while this node leads, publishes are refused')
+    if (room.peers.isShort) {
       warnings.push(
         'the disks of so many members are nearly full that publishes are refused: those with room are no majority',
       )
@@ -103,7 +101,8 @@ export class NodeReport implements AdminSource {
   }
 
   status({ stateHash = false }: { readonly stateHash?: boolean } = {}): NodeStatus {
-    const { boot, checkpointing, config, disk, gateway, group, incarnation } = this.#options
+    const { boot, checkpointing, config, gateway, group, incarnation, room } = this.#options
+    const { disk } = room
     const raft = group.driver.status()
     const clusterId = group.membership?.clusterId
     const { installing, missingBodies } = checkpointing()
@@ -161,7 +160,8 @@ export class NodeReport implements AdminSource {
   }
 
   metrics(): MetricsSnapshot {
-    const { checkpointing, disk, gateway, group, groupId, segments } = this.#options
+    const { checkpointing, gateway, group, groupId, room, segments } = this.#options
+    const { disk } = room
     const { machine } = group
     const raft = group.driver.status()
     const { term, commitIndex, appliedIndex, role, elections, isVoter, firstIndex, checkpointIndex, doubt, peers } =

@@ -59,6 +59,7 @@ export const areas: readonly Area[] = [
       'node/bodies.ts',
       'node/disk-space.ts',
       'node/peer-space.ts',
+      'node/room.ts',
     ],
     may: ['raft', 'wire', 'queue', 'basics'],
   },
@@ -91,7 +92,7 @@ export const areas: readonly Area[] = [
   },
   {
     name: 'core',
-    holds: ['node/core.ts', 'node/report.ts'],
+    holds: ['node/core.ts', 'node/core-options.ts', 'node/report.ts'],
     may: [
       'raft',
       'wire',

@@ -1,0 +1,56 @@
+/**
+ * `npm run jepsen:selftest`: every planted bug, or with --quick those that are found fast, or with --only NAME those whose names begin so.
+ * Exit code 0: all found.
+ */
+import { mkdirSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+import { parseArgs } from 'node:util'
+import { Cluster } from '../cluster/cluster.ts'
+import { nemeses } from '../nemeses/index.ts'
+import { runOptionsOf } from '../options.ts'
+import { writeResults } from '../report/results.ts'
+import { ownWorkloads, runTest } from '../run/run.ts'
+import { ownBin } from '../run/versions.ts'
+import { workloads } from '../workloads/index.ts'
+import { plantedBugs, simulatedBugs } from './bugs.ts'
+import { misfits } from './plant.ts'
+import { findPlantedBugs, type SelftestHooks } from './selftest.ts'
+
+const { values } = parseArgs({ options: { quick: { type: 'boolean' }, only: { type: 'string' } } })
+const packageFolder = path.resolve(ownBin(), '../../../..')
+const folder = path.join(packageFolder, 'data/jepsen-selftest')
+
+const run: SelftestHooks['run'] = async (finder, seed, bin, results) => {
+  const { workload, nemesis, seconds, rate, nodeOptions = {} } = finder
+  const options = await runOptionsOf(
+    { workload, nemesis, seconds, seed, nodes: 3, bin, nodeOptions, ...(rate === undefined ? {} : { rate }) },
+    { workloads, nemeses },
+  )
+  mkdirSync(results, { recursive: true })
+  const result = await runTest(options, {
+    folder: results,
+    terminal: { write: () => {} },
+    stopped: new AbortController().signal,
+    startCluster: (needs) => Cluster.start(needs),
+    workloadModule: ownWorkloads,
+    execArgv: process.execArgv,
+  })
+  await writeResults(result, results)
+  rmSync(path.join(results, 'data'), { recursive: true, force: true })
+  return result
+}
+
+const { quick = false, only = '' } = values
+const chosen = plantedBugs.filter((bug) => (bug.quick || !quick) && bug.name.startsWith(only))
+const tell = (line: string) => void process.stdout.write(`${line}\n`)
+// Also of those that are not looked for now: whoever changes a line hears of it at once.
+const unfit = misfits(plantedBugs, packageFolder)
+for (const each of unfit) tell(each)
+const findings = await findPlantedBugs(chosen, { packageFolder, folder, run, tell })
+if (!quick && only === '')
+  for (const { name, simulator, planted } of simulatedBugs)
+    tell(`left to the ${simulator} simulator: ${name} (${planted})`)
+const found = findings.filter(({ anomaly }) => anomaly !== undefined).length
+tell(`${found} of ${findings.length} planted bugs found`)
+process.exitCode = found === findings.length && found > 0 && unfit.length === 0 ? 0 : 1
