@@ -7,7 +7,8 @@
  * first may have been out of sight at any time; all others never were, since each time costs an attempt. Order among redelivered messages is
  * judged elsewhere (check/returns.ts).
  *
- * A receive of which nobody knows what it got may have kept one message at most: it is the excuse for one that never came.
+ * A receive of which nobody knows what it got may have kept one message at most: it is the excuse for one that never came, and all that never
+ * came may then have been out of sight too.
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
@@ -20,50 +21,77 @@ export type QueueOperation =
   /** Null: there was nothing. */
   | { readonly f: 'receive'; readonly id: number | null }
   | { readonly f: 'length'; readonly length: number }
-  /** Receives that may have kept so many of the messages that nobody is known to have got. */
-  | { readonly f: 'unknown'; readonly most: number }
-  /** It has kept this one. */
-  | { readonly f: 'kept'; readonly id: number }
-  /** All is over, and the queue was found empty. What nobody knows to have been published may come later still. */
-  | { readonly f: 'end'; readonly unsure: ReadonlySet<number> }
+  /** All is over, and the queue was found empty. */
+  | { readonly f: 'end' }
 
-interface State {
-  readonly items: readonly number[]
-  /** Messages that unknown receives may still have kept. */
-  readonly unknown: number
+export interface Receipt {
+  readonly from: number
+  readonly to: number
+  readonly attempt: number
 }
 
-/** `hidden`: messages that may be out of sight. */
-export function fifoQueue(hidden: ReadonlySet<number>): Model<State, QueueOperation> {
-  const seen = (items: readonly number[]) => items.filter((id) => !hidden.has(id))
-  /** Takes a message that is the first in sight, or out of it. */
-  const take = ({ items, unknown }: State, id: number): State | undefined => {
-    const place = items.indexOf(id)
-    if (place < 0 || seen(items.slice(0, place)).length > 0) return undefined
-    return { items: items.toSpliced(place, 1), unknown }
+/** What a queue's history says beside its operations, and what it leaves open. */
+export interface Circumstances {
+  /** Messages that may have been out of sight. */
+  readonly hidden: ReadonlySet<number>
+  /** When each message that came was received. */
+  readonly receipts: ReadonlyMap<number, Receipt>
+  /** Messages that nobody knows to have been published, or to have come; they may have been in the queue and been taken unseen. */
+  readonly ghosts: number
+  /** Messages that may have been taken for good by receives that nobody knows of. */
+  readonly kept: number
+}
+
+/** The messages in the queue, in order; the order of those that are hidden among themselves decides nothing. */
+export function fifoQueue({ hidden, receipts, ghosts, kept }: Circumstances): Model<readonly number[], QueueOperation> {
+  const seen = (items: readonly number[]) => items.reduce((count, id) => count + (hidden.has(id) ? 0 : 1), 0)
+  /**
+   * Whether the message can ever come from behind these: those in sight must be received before it. Asked when it is published, since the search
+   * would try each order of the messages in a long queue until one comes out.
+   */
+  const canFollow = (items: readonly number[], id: number) => {
+    const { to } = receipts.get(id) ?? { to: Number.POSITIVE_INFINITY }
+    return items.every((other) => hidden.has(other) || (receipts.get(other)?.from ?? Number.POSITIVE_INFINITY) <= to)
   }
   return {
-    init: { items: [], unknown: 0 },
-    step(state, operation) {
-      const { items, unknown } = state
+    init: [],
+    step(items, operation) {
       switch (operation.f) {
         case 'publish':
-          return { items: [...items, operation.id], unknown }
-        case 'receive':
-          if (operation.id !== null) return take(state, operation.id)
-          return seen(items).length === 0 ? state : undefined
-        case 'length':
-          return operation.length <= items.length && operation.length >= seen(items).length ? state : undefined
-        case 'unknown':
-          return { items, unknown: unknown + operation.most }
-        case 'kept':
-          return unknown > 0 ? take({ items, unknown: unknown - 1 }, operation.id) : undefined
+          return canFollow(items, operation.id) ? [...items, operation.id] : undefined
+        case 'receive': {
+          if (operation.id === null) return seen(items) === 0 ? items : undefined
+          const place = items.indexOf(operation.id)
+          return place < 0 || seen(items.slice(0, place)) > 0 ? undefined : items.toSpliced(place, 1)
+        }
+        case 'length': {
+          const { length } = operation
+          return length >= seen(items) && length <= items.length + ghosts ? items : undefined
+        }
         case 'end':
-          return items.every((id) => operation.unsure.has(id)) ? state : undefined
+          return items.length <= kept ? items : undefined
       }
     },
-    key: ({ items, unknown }) => `${unknown}:${items.join()}`,
+    key: (items) => keyOf(items, hidden),
   }
+}
+
+function keyOf(items: readonly number[], hidden: ReadonlySet<number>): string {
+  let key = ''
+  let run: number[] = []
+  const put = () => {
+    if (run.length > 0) key += `(${run.sort((a, b) => a - b).join()})`
+    run = []
+  }
+  for (const id of items) {
+    if (hidden.has(id)) run.push(id)
+    else {
+      put()
+      key += `${id},`
+    }
+  }
+  put()
+  return key
 }
 
 /** An operation of a queue, and the one of the history that it is from. */
@@ -71,59 +99,73 @@ export interface Part extends Interval<QueueOperation> {
   readonly done: Done
 }
 
+/** What was received for certain, and how many messages may have been beside it. */
+class Receipts {
+  readonly parts: Part[] = []
+  readonly byId = new Map<number, Receipt>()
+  kept = 0
+
+  add(done: Done, id: number | null, attempt: Json | undefined): void {
+    const { from } = done
+    const to = done.end!.index
+    this.parts.push({ done, from, to, operation: { f: 'receive', id } })
+    // One that comes twice is wrong whatever is said of it here.
+    if (id !== null && !this.byId.has(id)) this.byId.set(id, { from, to, attempt: Number(attempt) })
+  }
+
+  /** Of a queue: its receives and drains. */
+  static of(operations: readonly Done[]): Receipts {
+    const receipts = new Receipts()
+    for (const done of operations) {
+      const { f, type, end } = done
+      const { id, attempt, got } = fields(end?.value ?? null)
+      if (f === 'receive' && type === 'ok') receipts.add(done, typeof id === 'number' ? id : null, attempt)
+      if (f === 'receive' && type === 'info') receipts.kept++
+      if (f !== 'drain') continue
+      for (const each of Array.isArray(got) ? got : [])
+        receipts.add(done, Number(fields(each).id), fields(each).attempt)
+      // Its client died with what it knew, or does not know of the last one.
+      if (type === 'info') receipts.kept += Array.isArray(got) ? 1 : operations.length
+    }
+    return receipts
+  }
+}
+
 /**
  * What the operations of one queue say, in the order of the history: `publish` of `{ queue, id }`; `receive` of `{ queue }`, completed with
  * `{ queue, id, attempt }` where it got something; `length`, completed with `{ queue, length }`; `drain`, completed with
  * `{ queue, got: [{ id, attempt }] }`, which says `ok` when it found the queue empty at last.
  */
-export function partsOf(operations: readonly Done[]): { parts: Part[]; hidden: Set<number>; isDrained: boolean } {
-  const parts: Part[] = []
-  const attempts = new Map<number, number>()
-  const published = new Map<number, Done>()
-  let unknowns = 0
-  const unknown = (done: Done, most: number) => {
-    unknowns++
-    parts.push({ done, from: done.from, to: Number.POSITIVE_INFINITY, operation: { f: 'unknown', most } })
-  }
-  const receive = (done: Done, id: number | null, attempt: Json | undefined) => {
-    const to = done.end?.index ?? Number.POSITIVE_INFINITY
-    if (id !== null) attempts.set(id, Math.max(attempts.get(id) ?? 0, Number(attempt)))
-    parts.push({ done, from: done.from, to, operation: { f: 'receive', id } })
-  }
+export function partsOf(operations: readonly Done[]): {
+  parts: Part[]
+  circumstances: Circumstances
+  isDrained: boolean
+} {
+  const last = operations.at(-1)
+  const isDrained = last?.f === 'drain' && last.type === 'ok'
+  const { parts, byId, kept } = Receipts.of(operations)
+  const hidden = new Set([...byId].filter(([, { attempt }]) => attempt > 1).map(([id]) => id))
+  let ghosts = 0
   for (const done of operations) {
     const { f, type, from, to } = done
     const value = fields(done.end?.value ?? done.invoke.value)
-    if (f === 'publish' && type !== 'fail') {
-      const id = Number(value.id)
-      published.set(id, done)
-      parts.push({ done, from, to, operation: { f, id } })
-    } else if (f === 'receive') {
-      if (type === 'ok') receive(done, typeof value.id === 'number' ? value.id : null, value.attempt)
-      else if (type === 'info') unknown(done, 1)
-    } else if (f === 'drain') {
-      for (const got of Array.isArray(value.got) ? value.got : [])
-        receive(done, Number(fields(got).id), fields(got).attempt)
-      // Its client died with what it knew, or does not know of the last one.
-      if (type === 'info') unknown(done, value.got === undefined ? operations.length : 1)
-    } else if (f === 'length' && type === 'ok') {
-      parts.push({ done, from, to, operation: { f, length: Number(value.length) } })
-    }
+    if (f === 'length' && type === 'ok') parts.push({ done, from, to, operation: { f, length: Number(value.length) } })
+    if (f !== 'publish' || type === 'fail') continue
+    const id = Number(value.id)
+    const receipt = byId.get(id)
+    // It may have been taken, and given back, by any receive that nobody knows of.
+    if (receipt === undefined && kept > 0) hidden.add(id)
+    // What came was published before.
+    if (type === 'ok' || receipt !== undefined) {
+      const by = receipt === undefined || receipt.to <= from ? to : Math.min(to, receipt.to)
+      parts.push({ done, from, to: by, operation: { f, id } })
+    } else if (kept > 0 || !isDrained) ghosts++
   }
-  const hidden = new Set([...attempts].filter(([, attempt]) => attempt > 1).map(([id]) => id))
-  for (const [id, done] of published) {
-    if (attempts.has(id) || unknowns === 0) continue
-    // It may have been taken and given back by any of them.
-    hidden.add(id)
-    parts.push({ done, from: done.from, to: Number.POSITIVE_INFINITY, operation: { f: 'kept', id } })
-  }
-  const last = operations.at(-1)
-  const isDrained = last?.f === 'drain' && last.type === 'ok'
   if (isDrained) {
-    const unsure = new Set([...published].filter(([, { type }]) => type === 'info').map(([id]) => id))
     const from = Math.max(...operations.map(({ invoke, end }) => end?.index ?? invoke.index)) + 0.25
-    parts.push({ done: last, from, to: from + 0.5, operation: { f: 'end', unsure } })
+    parts.push({ done: last, from, to: from + 0.5, operation: { f: 'end' } })
   }
-  return { parts, hidden, isDrained }
+  return { parts, circumstances: { hidden, receipts: byId, ghosts, kept }, isDrained }
 }
 
 /** Every queue by itself; what they may cost together is bounded, and a queue too many is unknown. */
@@ -135,10 +177,10 @@ export function checkFifoQueues(history: readonly Event[], budget = new Budget()
   let undecided = 0
   let hidden = 0
   for (const [queue, ofQueue] of queues) {
-    const { parts, ...rest } = partsOf(ofQueue)
-    const verdict = linearize(fifoQueue(rest.hidden), parts, budget)
-    if (!rest.isDrained) undrained++
-    hidden += rest.hidden.size
+    const { parts, circumstances, isDrained } = partsOf(ofQueue)
+    const verdict = linearize(fifoQueue(circumstances), parts, budget)
+    if (!isDrained) undrained++
+    hidden += circumstances.hidden.size
     if (verdict.valid === 'unknown') undecided++
     else if (!verdict.valid) anomalies.push(anomalyOf(queue, parts, verdict))
   }
@@ -180,6 +222,5 @@ function wordsOf({ operation, done }: Part): string {
   const { f } = operation
   if (f === 'end') return 'its end, found empty by the drain,'
   if (f === 'length') return `length ${operation.length} (process ${done.process})`
-  if (f === 'unknown') return `a receive that nobody knows of (process ${done.process})`
   return `${f} ${operation.id ?? 'nothing'} (process ${done.process})`
 }
