@@ -55,7 +55,8 @@ export function setFakeClock(file: string, { offsetMs, rate, startedAt }: ClockS
   renameSync(`${file}.new`, file)
 }
 
+/** Always with a rate: libfaketime goes on with the last one that it was told. */
 function settingText(offsetMs: number, rate: number): string {
   const sign = offsetMs < 0 ? '-' : '+'
-  return `${sign}${(Math.abs(offsetMs) / 1000).toFixed(3)}${rate === 1 ? '' : ` x${rate}`}\n`
+  return `${sign}${(Math.abs(offsetMs) / 1000).toFixed(3)} x${rate.toFixed(3)}\n`
 }

@@ -122,13 +122,13 @@ describe('what a node writes', () => {
 
   it('is what it was before, where it was overwritten', async () => {
     await losePower(`const a = await create('a'); await syncNames()
-      await put(a, 'abcdefgh', 0); await synced(a); await put(a, 'XXX', 2); await put(a, 'YYY', 4)`)
+      await put(a, 'abcdefgh', 0); await synced(a); await put(a, 'PPP', 2); await put(a, 'YYY', 4)`)
     expect(contents('a')).toBe('abcdefgh')
   })
 
   it('stays where a synced write went over one that was not', async () => {
     await losePower(`const a = await create('a'); await syncNames()
-      await put(a, 'abcdefgh', 0); await synced(a); await put(a, 'XXXXXX', 1)
+      await put(a, 'abcdefgh', 0); await synced(a); await put(a, 'PPPPPP', 1)
       const b = await opened(data + '/a', O_RDWR | O_DSYNC); await put(b, 'SS', 3)`)
     expect(contents('a')).toBe('abcSSfgh')
   })
