@@ -16,7 +16,7 @@ import { groupBy } from './deliveries.ts'
 import { Budget, type Interval, type Linearization, linearize, type Model } from './linearizable.ts'
 import { countOf, type Done, fields, operationsOf, resultOf } from './operations.ts'
 
-export type QueueOperation =
+type QueueOperation =
   | { readonly f: 'publish'; readonly id: number }
   /** Null: there was nothing. */
   | { readonly f: 'receive'; readonly id: number | null }
@@ -24,14 +24,14 @@ export type QueueOperation =
   /** All is over, and the queue was found empty. */
   | { readonly f: 'end' }
 
-export interface Receipt {
+interface Receipt {
   readonly from: number
   readonly to: number
   readonly attempt: number
 }
 
 /** What a queue's history says beside its operations, and what it leaves open. */
-export interface Circumstances {
+interface Circumstances {
   /** Messages that may have been out of sight. */
   readonly hidden: ReadonlySet<number>
   /** When each message that came was received. */
@@ -43,7 +43,7 @@ export interface Circumstances {
 }
 
 /** The messages in the queue, in order; the order of those that are hidden among themselves decides nothing. */
-export function fifoQueue({ hidden, receipts, ghosts, kept }: Circumstances): Model<readonly number[], QueueOperation> {
+function fifoQueue({ hidden, receipts, ghosts, kept }: Circumstances): Model<readonly number[], QueueOperation> {
   const seen = (items: readonly number[]) => items.reduce((count, id) => count + (hidden.has(id) ? 0 : 1), 0)
   /**
    * Whether the message can ever come from behind these: those in sight must be received before it. Asked when it is published, since the search
@@ -95,7 +95,7 @@ function keyOf(items: readonly number[], hidden: ReadonlySet<number>): string {
 }
 
 /** An operation of a queue, and the one of the history that it is from. */
-export interface Part extends Interval<QueueOperation> {
+interface Part extends Interval<QueueOperation> {
   readonly done: Done
 }
 
@@ -136,7 +136,7 @@ class Receipts {
  * `{ queue, id, attempt }` where it got something; `length`, completed with `{ queue, length }`; `drain`, completed with
  * `{ queue, got: [{ id, attempt }] }`, which says `ok` when it found the queue empty at last.
  */
-export function partsOf(operations: readonly Done[]): {
+function partsOf(operations: readonly Done[]): {
   parts: Part[]
   circumstances: Circumstances
   isDrained: boolean
