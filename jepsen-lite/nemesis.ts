@@ -64,7 +64,7 @@ export interface FaultTarget {
   cutPower(node: string): Promise<Totals | undefined>
   /** SIGKILL if it runs, then works on its files; whoever wants to start it meanwhile (another fault's end) waits for the end of that. */
   whileDown<T>(node: string, work: () => Promise<T>): Promise<T>
-  /** Its own end is no anomaly until the returned function is called, or it is started again. */
+  /** Its own end is no anomaly until the returned function is called, whoever starts it meanwhile. */
   expectEnd(node: string): () => void
   /** Starts it if it does not run; does not wait until it is ready. */
   start(node: string): Promise<void>

@@ -110,12 +110,13 @@ export class NodeProcess {
     return true
   }
 
-  /** It may end by itself until the returned function is called; not in its next life. */
+  /** It may end by itself, in this life and in others, until the returned function is called. */
   expectEnd(): () => void {
-    const child = this.#child
     this.#expectedEnds++
+    let isExpected = true
     return () => {
-      if (this.#child === child && this.#expectedEnds > 0) this.#expectedEnds--
+      if (isExpected) this.#expectedEnds--
+      isExpected = false
     }
   }
 
@@ -180,7 +181,6 @@ export class NodeProcess {
     this.#note(`started by the harness as process ${child.pid}`)
     this.#child = child
     this.#isEndExpected = false
-    this.#expectedEnds = 0
     this.#pauses = 0
     child.once('exit', (code, signal) => this.#ended(child, signal ?? `exit code ${code}`))
     child.once('error', (error) => this.#ended(child, `an error: ${error.message}`))

@@ -22,6 +22,7 @@ export interface WoundingOptions {
 
 export function wounding({ name, node, holdMs, whileRunning = false, figure, hurt, start }: WoundingOptions): Fault {
   let isHurt = false
+  let takeBack = () => {}
   return {
     name: `${name} ${node}`,
     holdMs,
@@ -29,7 +30,7 @@ export function wounding({ name, node, holdMs, whileRunning = false, figure, hur
       if (!target.wound(node)) return { what: `${node} is spared: another one is hurt`, done: {} }
       isHurt = true
       // What it finds while it runs may end it, as it should.
-      if (whileRunning) target.expectEnd(node)
+      if (whileRunning) takeBack = target.expectEnd(node)
       const work = async () => hurt(target.dataDir(node))
       const damage = whileRunning ? await work() : await target.whileDown(node, work)
       if (damage === undefined) return { what: `${node}: there was nothing to hurt`, done: {} }
@@ -39,6 +40,7 @@ export function wounding({ name, node, holdMs, whileRunning = false, figure, hur
       if (!isHurt) return { what: '', done: {} }
       // Only a start looks at all of its files, and has what is damaged repaired.
       if (whileRunning) await target.kill(node)
+      takeBack()
       await target.start(node)
       const told = start === undefined ? '' : await start(target, node)
       target.healed(node)

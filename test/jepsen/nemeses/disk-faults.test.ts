@@ -142,6 +142,7 @@ describe('what hurts what was synced', () => {
     expect(target.expected).toEqual(new Set(['n2']))
     await fault.end(target)
     expect(target.calls).toEqual(['wound n2', 'kill n2', 'start n2', 'healed n2'])
+    expect(target.expected).toEqual(new Set())
   })
 
   it.each([tornTail, bitFlip, wipe])('spares a node while another one is hurt', async (nemesis) => {
