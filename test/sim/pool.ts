@@ -17,8 +17,8 @@ export interface PoolOptions<R> {
 
 /** Seeds handed out at once: enough to hide the round trip, few enough that no worker idles at the end. */
 const seedsAtOnce = 10
-/** A run takes a tenth of a second; whoever says nothing for so long is caught in a loop. */
-const silenceMsMax = 60_000
+/** A run takes a tenth of a second, on a busy machine some seconds; whoever says nothing for so long is caught in a loop. */
+const silenceMsMax = 180_000
 
 /** Resolves when all seeds have run, or when `onResult` has had enough. Rejects when a worker dies or hangs. */
 export function runPool<R>(options: PoolOptions<R>): Promise<void> {

@@ -28,6 +28,25 @@ describe('a planted break', () => {
     expect((await hunt(harmless, { seeds: 10, worker: coreWorker })).found).toBeUndefined()
   })
 
+  it('is looked at by its witness first, and by all others when that one sees nothing', {
+    timeout: 120_000,
+  }, async () => {
+    const [planted] = breaks.filter(({ name }) => name === 'campaign without a pre-vote')
+    const hunting = { worker: coreWorker, seeds: 40 }
+    const first = (await hunt(planted!, hunting)).found!.seed
+    expect(first).toBeGreaterThan(1)
+    expect((await hunt(planted!, { ...hunting, seeds: 1, witness: first })).found?.seed).toBe(first)
+    expect((await hunt(planted!, { ...hunting, witness: 1 })).found?.seed).toBe(first)
+  })
+
+  it.each([
+    ['test/sim/witnesses.json', breaks],
+    ['test/system/witnesses.json', systemBreaks],
+  ])('has a witness: %s names one for each, and for no other', (file, planted) => {
+    const named = Object.keys(JSON.parse(readFileSync(file, 'utf8')) as object)
+    expect(named.toSorted()).toEqual(planted.map(({ name }) => name).toSorted())
+  })
+
   it.each([...breaks, ...systemBreaks])('can still be planted: $name', ({ edits }) => {
     for (const { file, find } of edits) expect(readFileSync(file, 'utf8').split(find), file).toHaveLength(2)
   })

@@ -79,11 +79,6 @@ const machine: readonly PlantedBreak[] = [
     'const repeats = Math.min(expected - first, count)',
     'const repeats = Math.min(0, count)',
   ]),
-  planted('apply what follows a gap', 'a gap is rejected without effect (trap 35)', [
-    'node/queue/publish.ts',
-    "  if (first > expected) {\n    step.effects.push({ type: 'gap', to, expected })\n    return\n  }\n",
-    '  if (first > expected) session.lastSequence = first - 1\n',
-  ]),
   planted('leave the second queue out now and then', 'a publish reaches all bound queues or none', [
     'node/queue/publish.ts',
     '    queue.ready.pushRun(index, position, count)\n',
@@ -106,11 +101,6 @@ const storage: readonly PlantedBreak[] = [
     'node/group.ts',
     '    onRestored(effects)\n',
     '',
-  ]),
-  planted('keep bodies that were read ahead of what is applied', 'what is not committed may be replaced (§5.3)', [
-    'node/bodies.ts',
-    'entries.filter((entry) => entry.index <= last)',
-    'entries.filter((entry) => entry.index <= last + 1_000)',
   ]),
   planted('restore no outcomes from a checkpoint', 'a repeat gets its old outcome (trap 35)', [
     'node/queue/restore.ts',
