@@ -14,8 +14,11 @@ import type { Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts
 const SHARE = 4
 /** Operations of each slot on one queue, before it goes on to the next. */
 const OPERATIONS = 12
-const PUBLISHES = 0.45
+/** Of what is no length; the rest are receives. */
+const PUBLISHES = 0.53
 const LENGTHS = 0.15
+/** One of the sharers asks little else: it goes on where publishes have to wait, and an answer of the past shows. */
+const READER_LENGTHS = 0.8
 /** Of the receives, which wait so long if there is nothing. */
 const WAITS = 0.25
 const WAIT_MS = 200
@@ -58,9 +61,9 @@ function plan({ random, concurrency }: PlanContext): Plan {
       const state = stateOf(slot)
       const { dice } = state
       const queue = nameOf(Math.floor(slot / SHARE), Math.floor(state.done++ / OPERATIONS))
-      const drawn = dice.next()
-      if (drawn < PUBLISHES) return { f: 'publish', value: { queue, id: slot + concurrency * state.published++ } }
-      if (drawn < PUBLISHES + LENGTHS) return { f: 'length', value: { queue } }
+      const lengths = slot % SHARE === SHARE - 1 ? READER_LENGTHS : LENGTHS
+      if (dice.chance(lengths)) return { f: 'length', value: { queue } }
+      if (dice.chance(PUBLISHES)) return { f: 'publish', value: { queue, id: slot + concurrency * state.published++ } }
       return { f: 'receive', value: { queue, waitMs: dice.chance(WAITS) ? dice.below(WAIT_MS) : 0 } }
     },
     /** The slots that share queues share their drain. */
