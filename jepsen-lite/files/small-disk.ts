@@ -2,6 +2,7 @@
  * A small file system of its own for a node's data directory: ext4 in a file, on a loop device. Needs root.
  */
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdir, open } from 'node:fs/promises'
 import process from 'node:process'
 import { promisify } from 'node:util'
@@ -19,7 +20,9 @@ export interface SmallDisk {
 /** Why none can be mounted here, or undefined. */
 export function smallDiskUnavailable(): string | undefined {
   if (process.platform !== 'linux') return 'loop devices are mounted on Linux only'
-  return process.getuid?.() === 0 ? undefined : 'mounting a file system needs root'
+  if (process.getuid?.() !== 0) return 'mounting a file system needs root'
+  // A container may have none, and mount nothing.
+  return existsSync('/dev/loop-control') ? undefined : 'there are no loop devices here'
 }
 
 /** Resolves with what takes it away again, whatever still lies in it. */

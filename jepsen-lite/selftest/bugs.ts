@@ -59,7 +59,7 @@ export const plantedBugs: readonly PlantedBug[] = [
         replace: 'return O_RDWR | (create',
       },
     ],
-    finder: { workload: 'queue', nemesis: 'lost-writes', seconds: 15, seed: 1 },
+    finder: { workload: 'queue', nemesis: 'lost-writes', seconds: 30, seed: 1 },
     quick: true,
   },
   {
@@ -81,7 +81,7 @@ export const plantedBugs: readonly PlantedBug[] = [
         replace: 'notice: { tag: logHeader.sequence(view, at), stale: [] }',
       },
     ],
-    finder: { workload: 'consumers', nemesis: 'kill,clients', seconds: 20, seed: 1 },
+    finder: { workload: 'consumers', nemesis: 'none', seconds: 12, seed: 1 },
     quick: false,
   },
   {
@@ -107,7 +107,7 @@ export const plantedBugs: readonly PlantedBug[] = [
         replace: 'const repeats = Math.min(0, count)',
       },
     ],
-    finder: { workload: 'exactly-once', nemesis: 'kill', seconds: 15, seed: 1 },
+    finder: { workload: 'exactly-once', nemesis: 'kill,transfer', seconds: 20, seed: 1 },
     quick: true,
   },
   {
@@ -146,7 +146,7 @@ export const plantedBugs: readonly PlantedBug[] = [
         replace: 'break;',
       },
     ],
-    finder: { workload: 'consumers', nemesis: 'kill', seconds: 15, seed: 1 },
+    finder: { workload: 'consumers', nemesis: 'none', seconds: 12, seed: 1 },
     quick: false,
   },
   {
@@ -163,7 +163,7 @@ export const plantedBugs: readonly PlantedBug[] = [
           '        this.last = own;',
       },
     ],
-    finder: { workload: 'request-reply', nemesis: 'kill', seconds: 15, seed: 1 },
+    finder: { workload: 'request-reply', nemesis: 'none', seconds: 8, seed: 1 },
     quick: true,
   },
   {
@@ -177,7 +177,7 @@ export const plantedBugs: readonly PlantedBug[] = [
           'if (queue !== queues[1] || index % 7 !== 0)\n            queue.ready.pushRun(index, position, count);',
       },
     ],
-    finder: { workload: 'fanout', nemesis: 'kill', seconds: 15, seed: 1 },
+    finder: { workload: 'fanout', nemesis: 'none', seconds: 8, seed: 1 },
     quick: true,
   },
 ]

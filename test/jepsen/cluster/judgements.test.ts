@@ -71,7 +71,8 @@ describe('the disk', () => {
     rmSync(folder, { recursive: true })
   })
 
-  it.runIf(existsSync('/dev/shm'))('is refused where it really is in memory', () => {
+  it('is refused where it really is in memory', () => {
+    if (!existsSync('/dev/shm')) return
     const folder = mkdtempSync('/dev/shm/meshmq-test-')
     expect(() => requireRealDisk(folder)).toThrow('in memory')
     rmSync(folder, { recursive: true })

@@ -21,9 +21,12 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-describe.skipIf(findFakeTime() === undefined)('a fake clock (libfaketime)', () => {
+describe('a fake clock', () => {
   it('jumps, drifts from where it is, and comes back, while the monotonic clock goes on', async () => {
     const file = path.join(folder, 'clock')
+    // A machine without the library is told so; the rest can be seen only on one that has it.
+    if (findFakeTime() === undefined)
+      return void expect(() => fakeClockLaunch(file)).toThrow('libfaketime is not installed')
     const { env } = fakeClockLaunch(file)
     const startedAt = Date.now()
     child = spawn(process.execPath, ['-e', teller], {

