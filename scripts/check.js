@@ -32,6 +32,11 @@ const stages = [
   { name: 'system simulation', command: 'npm run system -- --seeds 400 --floors', budgetSeconds: 240 },
   // A minute while every break still has the seed that found it last; the rest is for those that have to be searched again.
   { name: 'simulation selftest', command: 'npm run sim:selftest', budgetSeconds: 300 },
+  // Real processes: a run begins, heals, drains and agrees in some twenty seconds beside its sixty.
+  { name: 'faults: kill', command: jepsen('queue', 'kill'), budgetSeconds: 100 },
+  { name: 'faults: partition', command: jepsen('linearizable', 'partition'), budgetSeconds: 100 },
+  { name: 'faults: lost writes', command: jepsen('queue', 'lost-writes'), budgetSeconds: 100 },
+  { name: 'faults selftest', command: 'npm run jepsen:selftest -- --quick', budgetSeconds: 180 },
 ]
 
 const results = []
@@ -57,6 +62,10 @@ for (const stage of stages) {
 }
 process.exitCode = summarise(results)
 rmSync(scratch, { recursive: true, force: true })
+
+function jepsen(workload, nemesis) {
+  return `npm run jepsen -- --workload ${workload} --nemesis ${nemesis} --seconds 60 --seed 7`
+}
 
 /** The README's line that is exactly `line`; without it the README promises something that nobody checks. */
 function readmeLine(line) {
