@@ -10,8 +10,17 @@ import path from 'node:path'
 import process from 'node:process'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { Cluster } from './cluster/cluster.ts'
+import { networks } from './cluster/networks.ts'
 import { nemeses } from './nemeses/index.ts'
-import { defaults, type GivenOptions, type RunOptions, runOptionsOf, UsageError } from './options.ts'
+import {
+  defaults,
+  type GivenOptions,
+  networkNamed,
+  type RunOptions,
+  runOptionsOf,
+  UsageError,
+  whyNot,
+} from './options.ts'
 import { writeResults } from './report/results.ts'
 import type { RunResult, Verdict } from './run/result.ts'
 import { ownWorkloads, runTest } from './run/run.ts'
@@ -28,6 +37,7 @@ interface Typed {
   readonly concurrency?: number
   readonly rate?: number
   readonly bin?: string
+  readonly network: string
   readonly config?: string
   readonly nodeOptions?: string
   readonly results: string
@@ -44,7 +54,7 @@ const REASONS_SHOWN = 10
 export async function runCli(args: readonly string[], name: string): Promise<number> {
   let exitCode = 0
   const program = programOf(name).action(async (typed: Typed) => {
-    exitCode = typed.list === true ? await list() : await runAll(typed)
+    exitCode = typed.list === true ? await list(typed.network) : await runAll(typed)
   })
   try {
     await program.parseAsync(args, { from: 'user' })
@@ -80,6 +90,11 @@ function programOf(name: string): Command {
       wholeFrom(0),
     )
     .option('--bin <file>', "the program that the nodes run: a build's node/cli/main.js (default: this package's)")
+    .option(
+      '--network <kind>',
+      'proxies, or namespaces: a network namespace for each node, faults by nftables (Linux, root)',
+      defaults.network,
+    )
     .option('--config <file>', 'settings of your own for every node, as JSON, as for `meshmq start --config`')
     .option('--node-options <json>', 'the same, inline; goes before the file')
     .option('--results <dir>', 'where each run leaves its folder', path.join('data', 'jepsen'))
@@ -102,16 +117,23 @@ function wholeFrom(least: number): (value: string) => number {
   }
 }
 
-async function list(): Promise<number> {
+/** What of the nemeses cannot be done is told for the network that is asked for. */
+async function list(network: string): Promise<number> {
+  const chosen = networkNamed(network)
   const lines = ['workloads']
   for (const { name, about } of workloads) lines.push(`  ${name.padEnd(16)} ${about}`)
   lines.push('', 'nemeses')
   for (const nemesis of nemeses) {
-    const why = await nemesis.unavailable?.()
-    lines.push(`  ${nemesis.name.padEnd(16)} ${nemesis.about}${why === undefined ? '' : ` [not here: ${why}]`}`)
+    lines.push(lineOf(nemesis, await whyNot(nemesis, chosen)))
   }
+  lines.push('', 'networks')
+  for (const each of networks) lines.push(lineOf(each, await each.unavailable()))
   process.stdout.write(`${lines.join('\n')}\n`)
   return 0
+}
+
+function lineOf({ name, about }: { readonly name: string; readonly about: string }, why: string | undefined): string {
+  return `  ${name.padEnd(16)} ${about}${why === undefined ? '' : ` [not here: ${why}]`}`
 }
 
 /** The worst of the verdicts as exit code. */
@@ -128,7 +150,7 @@ async function runAll(typed: Typed): Promise<number> {
 }
 
 function givenBy(typed: Typed, seed: number): GivenOptions {
-  const { workload, nemesis, seconds, nodes, concurrency, rate, bin = ownBin(), config, nodeOptions } = typed
+  const { workload, nemesis, seconds, nodes, concurrency, rate, bin = ownBin(), network, config, nodeOptions } = typed
   const file = config === undefined ? {} : parseObject(config, readFileSync(config, 'utf8'))
   const inline = nodeOptions === undefined ? {} : parseObject('--node-options', nodeOptions)
   return {
@@ -138,6 +160,7 @@ function givenBy(typed: Typed, seed: number): GivenOptions {
     seed,
     nodes,
     bin: path.resolve(bin),
+    network,
     nodeOptions: { ...file, ...inline },
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(rate === undefined ? {} : { rate }),

@@ -11,6 +11,8 @@ export interface Nemesis {
   readonly about: string
   /** Why it cannot run on this machine (no root, no libfaketime), or undefined. */
   unavailable?(): Promise<string | undefined>
+  /** What it does to links: not every network can do everything. */
+  readonly impairments?: readonly Impairment['type'][]
   /** What a node process is started with, so that the fault can reach it. */
   readonly launch?: LaunchNeeds
   draw(random: Random, nodes: readonly string[]): Fault
@@ -112,15 +114,18 @@ export interface Links {
   /** A name for the clients' side; node names are the others. */
   readonly clients: 'clients'
   /**
-   * Adds a fault on the way from → to (bytes that flow in this direction, whoever opened the socket). Returns how to take it away again; faults
-   * on one way add up. What is returned tells what this one did.
+   * Adds a fault on the way from → to (bytes that flow in this direction, whoever opened the socket). Returns, when it holds, how to take it away
+   * again; faults on one way add up. What is returned tells what this one did.
    */
-  impair(from: string, to: string, impairment: Impairment): () => ImpairmentEffect
+  impair(from: string, to: string, impairment: Impairment): EndImpairment | Promise<EndImpairment>
   /** Bytes that impairments have swallowed or reset since the run began. */
   readonly bytesDropped: number
   /** Bytes that impairments have held back. */
   readonly bytesDelayed: number
 }
+
+/** Repeated calls tell the same. */
+export type EndImpairment = () => ImpairmentEffect | Promise<ImpairmentEffect>
 
 /** What one impairment did until it was taken away. Where several hold on a way, each counts what came while it held. */
 export interface ImpairmentEffect {
@@ -130,7 +135,7 @@ export interface ImpairmentEffect {
 }
 
 export type Impairment =
-  /** Bytes vanish; TCP is not told. What was lost cannot come later on that socket: it is reset when the impairment ends. */
+  /** Bytes vanish; TCP is not told. By a proxy, what was lost cannot come later on that socket: it is reset when the impairment ends. */
   | { readonly type: 'blackhole' }
   /** Open sockets are reset, and new ones too. */
   | { readonly type: 'reset' }

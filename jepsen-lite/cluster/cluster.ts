@@ -1,5 +1,5 @@
 /**
- * A cluster of real node processes, with a proxy on every way between them and their clients: what faults are done to, and what tells
+ * A cluster of real node processes, with a network that can be broken between them and their clients: what faults are done to, and what tells
  * afterwards what they did. It knows the nodes from outside alone: the CLI, HTTP and signals.
  */
 import { performance } from 'node:perf_hooks'
@@ -10,11 +10,14 @@ import { type Agreement, agreement } from './agreement.ts'
 import { type CommandResult, runCommand } from './command.ts'
 import { requireRealDisk } from './disk-check.ts'
 import { NodeLaunch } from './launch.ts'
-import { addressesFrom, type Layout, layOut, type NodePlan, writeConfig } from './layout.ts'
-import { CLIENTS, ClusterLinks } from './links.ts'
+import { addressesFrom, type NodePlan, writeConfig } from './layout.ts'
+import { CLIENTS } from './links.ts'
+import { NamespaceNetwork } from './namespaces/network.ts'
+import type { Network, NetworkLinks } from './network.ts'
+import type { NetworkKind } from './networks.ts'
 import { NodeProcess } from './node-process.ts'
 import { Observer, type Sample, type Word } from './observer.ts'
-import { Target } from './target.ts'
+import { ProxyNetwork } from './proxy-network.ts'
 import { Wounds } from './wounds.ts'
 
 export interface ClusterOptions {
@@ -23,7 +26,9 @@ export interface ClusterOptions {
   readonly folder: string
   /** The CLI's JavaScript file. */
   readonly bin: string
-  /** The first of the ports, the others follow it. Default: any free ones. */
+  /** Default: proxies. */
+  readonly network?: NetworkKind['name']
+  /** With proxies, the first of the ports, the others follow it. Default: any free ones. */
   readonly basePort?: number
   readonly launch?: LaunchNeeds
   /** Users' own settings, merged into the configuration of each node. */
@@ -52,17 +57,17 @@ interface Member extends NodePlan {
   readonly launch: NodeLaunch
   readonly process: NodeProcess
   readonly admin: Admin
-  readonly target: Target
 }
 
 export class Cluster implements FaultTarget {
   readonly nodes: readonly string[]
-  readonly links: ClusterLinks
-  /** By way of the proxies. */
+  readonly links: NetworkLinks
+  /** By way of the clients' links. */
   readonly clientUrls: readonly string[]
   readonly folder: string
   /** Ends a worker process of the run; resolves with how many processes of the history that were. Set by whoever has workers. */
   onWorkerKill: (random: number) => Promise<number> = async () => 0
+  readonly #network: Network
   readonly #bin: string
   readonly #token: string | undefined
   readonly #members: ReadonlyMap<string, Member>
@@ -76,20 +81,25 @@ export class Cluster implements FaultTarget {
   /** Resolves when all nodes are ready. Rejects when they do not get that far; nothing of them is left then but the folder. */
   static async start(options: ClusterOptions): Promise<Cluster> {
     requireRealDisk(options.folder)
-    const layout = await layOut(options.folder, options.nodes, options.basePort)
-    const cluster = new Cluster(options, layout)
+    const network = await openNetwork(options)
+    let cluster: Cluster | undefined
     try {
+      cluster = new Cluster(options, network)
       await cluster.#begin()
+      return cluster
     } catch (error) {
-      cluster.close()
+      const failed = cluster ?? network
+      failed.close()
       throw error
     }
-    return cluster
   }
 
-  private constructor(options: ClusterOptions, layout: Layout) {
+  private constructor(options: ClusterOptions, network: Network) {
     const { bin, folder, launch: needs = {}, random } = options
-    const nodeOptions = { ...needs.nodeOptions, ...options.nodeOptions }
+    const { layout, links } = network
+    const nodeOptions = { ...network.nodeOptions, ...needs.nodeOptions, ...options.nodeOptions }
+    this.#network = network
+    this.links = links
     this.#bin = bin
     this.#token = tokenOf(nodeOptions)
     this.folder = folder
@@ -104,15 +114,14 @@ export class Cluster implements FaultTarget {
         bin,
         nodeArgs: launch.nodeArgs,
         env: launch.env,
+        runBy: network.commandFor(plan.id),
         onStart: () => launch.starting(),
         onCrash: (ending, output) => this.#crashes.push({ node: plan.id, ending, output }),
-        onExit: () => void this.#member(plan.id).target.check(),
+        onExit: () => network.nodeEnded(plan.id),
       })
-      return { ...plan, launch, process, admin: new Admin(plan.url, this.#token), target: new Target(plan.port) }
+      return { ...plan, launch, process, admin: new Admin(plan.url, this.#token) }
     })
     this.#members = new Map(members.map((member) => [member.id, member]))
-    const targets = new Map(members.map(({ id, target }) => [id, target]))
-    this.links = new ClusterLinks(layout.links, targets, random.fork('links'))
     const watched = members.map(({ id, admin, process }) => ({
       id,
       admin,
@@ -200,7 +209,7 @@ export class Cluster implements FaultTarget {
     return eventually(withinMs, () => admin.isReady(ANSWER_MS))
   }
 
-  /** Asks the leader first, since whoever is asked else leads to it through the proxies. */
+  /** Asks the leader first, since whoever is asked else leads to it through the clients' links. */
   async cli(args: readonly string[]): Promise<CommandResult> {
     const leader = await this.leader()
     const awake = [...this.#members.values()].filter(({ process }) => process.running && !process.paused)
@@ -238,7 +247,7 @@ export class Cluster implements FaultTarget {
 
   /** Everything as it should be: links clean, nodes awake, started and ready. Resolves with what is not so after `withinMs`. */
   async heal(withinMs: number): Promise<string | undefined> {
-    this.links.heal()
+    await this.links.heal()
     for (const { launch, process } of this.#members.values()) {
       while (process.paused) process.resume()
       await launch.heal(process.child)
@@ -263,7 +272,7 @@ export class Cluster implements FaultTarget {
   /** Ends all nodes, in good order where they can. */
   async shutDown(): Promise<void> {
     this.#observer.stop()
-    this.links.heal()
+    await this.links.heal()
     for (const { process } of this.#members.values()) while (process.paused) process.resume()
     await Promise.all(this.nodes.map((node) => this.stop(node)))
     this.close()
@@ -274,12 +283,11 @@ export class Cluster implements FaultTarget {
   close(): void {
     process.off('exit', this.#atExit)
     this.#observer.stop()
-    this.links.close()
-    for (const { launch, process, target } of this.#members.values()) {
-      target.close()
+    for (const { launch, process } of this.#members.values()) {
       process.abandon()
       void launch.close()
     }
+    this.#network.close()
   }
 
   async #begin(): Promise<void> {
@@ -289,7 +297,7 @@ export class Cluster implements FaultTarget {
     const ready = await eventually(START_MS, async () => {
       if (this.#crashes.length > 0) return true
       const words = await Promise.all([...this.#members.values()].map(({ admin }) => admin.isReady(ANSWER_MS)))
-      return words.every(Boolean) && this.links.silentPorts.length === 0
+      return words.every(Boolean) && this.#network.isOpen
     })
     const [crash] = this.#crashes
     if (crash !== undefined) throw new Error(`${crash.node} ${crash.ending}\n${crash.output}`)
@@ -311,6 +319,12 @@ export class Cluster implements FaultTarget {
     if (member === undefined) throw new Error(`no node ${node}`)
     return member
   }
+}
+
+function openNetwork({ network, folder, nodes, basePort, random }: ClusterOptions): Promise<Network> {
+  if (network === 'namespaces') return NamespaceNetwork.open({ folder, nodes })
+  const place = { folder, nodes, random: random.fork('links') }
+  return ProxyNetwork.open(basePort === undefined ? place : { ...place, basePort })
 }
 
 /** The first of the tokens that clients have to show, if there are any. */

@@ -24,6 +24,8 @@ export interface NodeProcessOptions {
   /** Arguments of Node itself, before `bin`, and variables beside those of this process. */
   readonly nodeArgs: readonly string[]
   readonly env: Readonly<Record<string, string>>
+  /** What runs the command that follows it, and becomes it; may be empty. */
+  readonly runBy: readonly string[]
   /** It is about to be started. */
   readonly onStart: () => void
   /** It has ended, for whatever reason. */
@@ -168,11 +170,13 @@ export class NodeProcess {
   }
 
   #spawn(): void {
-    const { bin, config, env, log, nodeArgs } = this.#options
+    const { bin, config, env, log, nodeArgs, runBy } = this.#options
     this.#options.onStart()
     const output = openSync(log, 'a')
+    const command = [...runBy, process.execPath, ...nodeArgs, bin, 'start', '--config', config]
+    const [program, ...args] = command as [string, ...string[]]
     // By the channel a node hears that its parent is gone. A group of its own: Ctrl-C is for the harness to handle.
-    const child = spawn(process.execPath, [...nodeArgs, bin, 'start', '--config', config], {
+    const child = spawn(program, args, {
       stdio: ['ignore', output, output, 'ipc'],
       env: { ...process.env, ...env },
       detached: true,

@@ -12,6 +12,7 @@ const DELAYS_MS = [2, 10, 50, 150, 400] as const
 export const delay: Nemesis = {
   name: 'delay',
   about: 'hold back what passes by up to 0.8 s, with jitter, in order',
+  impairments: ['delay'],
   draw(random, nodes) {
     const where = drawWhereabouts(random, nodes)
     const ms = random.pick(DELAYS_MS)

@@ -1,5 +1,5 @@
 /** A fault of links: one impairment on some ways for some time. What partitions, delays, stalls and slow links have in common. */
-import type { Fault, FaultTarget, Impairment, ImpairmentEffect, Totals } from '../nemesis.ts'
+import type { EndImpairment, Fault, FaultTarget, Impairment, ImpairmentEffect, Totals } from '../nemesis.ts'
 
 /** Bytes from one to another. */
 export type WayName = readonly [from: string, to: string]
@@ -13,19 +13,18 @@ export interface LinkFaultOptions {
 }
 
 export function linkFault({ name, holdMs, impairment, find }: LinkFaultOptions): Fault {
-  const ends: (() => ImpairmentEffect)[] = []
+  const ends: EndImpairment[] = []
   return {
     name,
     holdMs,
     async begin(target) {
       const { what, ways } = await find(target)
-      for (const [from, to] of ways) ends.push(target.links.impair(from, to, impairment))
+      await Promise.all(ways.map(async ([from, to]) => ends.push(await target.links.impair(from, to, impairment))))
       return { what, done: {} }
     },
     async end() {
       const done = { bytesDropped: 0, bytesDelayed: 0, socketsReset: 0 }
-      for (const end of ends) {
-        const effect = end()
+      for (const effect of await Promise.all(ends.map((end) => end()))) {
         done.bytesDropped += effect.bytesDropped
         done.bytesDelayed += effect.bytesDelayed
         done.socketsReset += effect.socketsReset

@@ -27,6 +27,7 @@ export const partition: Nemesis = {
   name: 'partition',
   about:
     'cut nodes off: halves, one, the leader, majorities ring, bridge, one-way; blackhole, reset or refusal; at times from clients too',
+  impairments: ['blackhole', 'reset', 'refuse'],
   draw,
   bite: ({ bytesDropped = 0, socketsReset = 0 }) =>
     bytesDropped + socketsReset > 0 ? undefined : 'no byte was dropped and no socket reset',

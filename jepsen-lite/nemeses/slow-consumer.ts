@@ -10,6 +10,7 @@ const BYTES_PER_SECOND = [1_000, 4_000, 16_000] as const
 export const slowConsumer: Nemesis = {
   name: 'slow-consumer',
   about: 'let clients of one node or of all read 1 to 16 KB a second, or nothing',
+  impairments: ['rate', 'stall'],
   draw(random, nodes) {
     const slowed = random.chance(0.5) ? [random.pick(nodes)] : [...nodes]
     const isStalled = random.chance(0.3)

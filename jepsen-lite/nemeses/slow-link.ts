@@ -11,6 +11,7 @@ const BYTES_PER_SECOND = [8_000, 32_000, 128_000, 512_000] as const
 export const slowLink: Nemesis = {
   name: 'slow-link',
   about: 'let 8 to 512 KB a second pass in each direction',
+  impairments: ['rate'],
   draw(random, nodes) {
     const where = drawWhereabouts(random, nodes)
     const bytesPerSecond = random.pick(BYTES_PER_SECOND)

@@ -9,6 +9,7 @@ const HOLD_MS_MAX = 6_000
 export const stall: Nemesis = {
   name: 'stall',
   about: 'hold back all that passes for up to 6 s, and then let go of it',
+  impairments: ['stall'],
   draw(random, nodes) {
     const where = drawWhereabouts(random, nodes)
     const holdMs = random.between(HOLD_MS_MIN, HOLD_MS_MAX)

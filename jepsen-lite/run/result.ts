@@ -2,6 +2,7 @@
  * What a run leaves behind, as plain values: all that the results folder and the report are made of. Times are nanoseconds since the run
  * began, as in the history, unless a name says otherwise.
  */
+import type { NetworkKind } from '../cluster/networks.ts'
 import type { Event } from '../history.ts'
 import type { Totals } from '../nemesis.ts'
 import type { Anomaly } from '../workload.ts'
@@ -18,6 +19,8 @@ export interface RunSettings {
   readonly rate: number
   /** The program that the nodes run: path of the CLI's JavaScript file. */
   readonly bin: string
+  /** What joins nodes and clients. */
+  readonly network: NetworkKind['name']
   /** Users' own settings for the nodes, merged into the configuration of each. */
   readonly nodeOptions: Readonly<Record<string, unknown>>
 }
@@ -108,7 +111,7 @@ export interface RunResult {
   readonly faults: readonly FaultWindow[]
   readonly phases: readonly PhaseWindow[]
   readonly watch: readonly WatchSample[]
-  /** What the cluster's proxies, processes and admin interface counted over the whole run: elections, bytesDropped, kills, … */
+  /** What the cluster's links, processes and admin interface counted over the whole run: elections, bytesDropped, kills, … */
   readonly evidence: Totals
   /** Names of the nodes, in order. */
   readonly nodes: readonly string[]

@@ -1,10 +1,11 @@
 /** What a run asks of its cluster, beside what faults ask of it. */
+import type { NetworkKind } from '../cluster/networks.ts'
 import type { FaultTarget, LaunchNeeds, Totals } from '../nemesis.ts'
 import type { Random } from '../random.ts'
 import type { SentConnectOptions } from '../workers/protocol.ts'
 
 export interface RunCluster extends FaultTarget {
-  /** By way of the proxies. */
+  /** By way of the clients' links. */
   readonly connectOptions: SentConnectOptions
   /** Nodes that ended by themselves though no fault had them do so. */
   readonly crashes: readonly { readonly node: string; readonly ending: string; readonly output: string }[]
@@ -12,7 +13,7 @@ export interface RunCluster extends FaultTarget {
   onWorkerKill: (random: number) => Promise<number>
   /** Calls several times a second with what the nodes say of themselves, until the function that it returns is called. */
   watch(tell: (seen: ClusterSeen) => void): () => void
-  /** What proxies, processes and nodes have counted since the start: `elections`, `bytesDropped`, … */
+  /** What links, processes and nodes have counted since the start: `elections`, `bytesDropped`, … */
   evidence(): Totals
   /** All links clean, all nodes running and ready: undefined; or what is not. */
   heal(withinMs: number): Promise<string | undefined>
@@ -37,6 +38,7 @@ export interface ClusterNeeds {
   /** Data and logs of the nodes go here. */
   readonly folder: string
   readonly bin: string
+  readonly network: NetworkKind['name']
   readonly launch: LaunchNeeds
   readonly nodeOptions: Readonly<Record<string, unknown>>
   readonly random: Random

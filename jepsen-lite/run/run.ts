@@ -232,10 +232,11 @@ class Run {
 
   #needs(): ClusterNeeds {
     const { workload, nemeses, settings } = this.#options
-    const { nodes, bin } = settings
+    const { nodes, bin, network } = settings
     const launch = launchOf(nemeses.map((nemesis) => nemesis.launch ?? {}))
     const nodeOptions = { ...launch.nodeOptions, ...workload.nodeOptions, ...settings.nodeOptions }
-    return { nodes, folder: this.#hooks.folder, bin, launch, nodeOptions, random: this.#random.fork('cluster') }
+    const { folder } = this.#hooks
+    return { nodes, folder, bin, network, launch, nodeOptions, random: this.#random.fork('cluster') }
   }
 
   async #during<T>(phase: PhaseName, work: () => Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { NetworkKind } from '../../jepsen-lite/cluster/networks.ts'
 import type { Nemesis } from '../../jepsen-lite/nemesis.ts'
 import { type GivenOptions, runOptionsOf, UsageError } from '../../jepsen-lite/options.ts'
 import { workloads } from '../../jepsen-lite/workloads/index.ts'
@@ -10,9 +11,22 @@ function nemesis(name: string, why?: string): Nemesis {
   return { name, about: '', draw, bite: () => undefined, unavailable: async () => why }
 }
 
+/** One that cannot delay, and one that this machine has not got. */
+const networks: readonly NetworkKind[] = [
+  {
+    name: 'proxies',
+    about: '',
+    unavailable: async () => undefined,
+    cannot: (type) => (type === 'delay' ? 'it has no patience' : undefined),
+  },
+  { name: 'namespaces', about: '', unavailable: async () => 'needs root', cannot: () => undefined },
+]
+const late: Nemesis = { ...nemesis('late'), impairments: ['stall', 'delay'] }
+
 const catalogue = {
   workloads,
-  nemeses: [nemesis('kill'), nemesis('cut'), nemesis('tc', 'needs root'), nemesis('pause'), nemesis('slow')],
+  networks,
+  nemeses: [nemesis('kill'), nemesis('cut'), nemesis('tc', 'needs root'), nemesis('pause'), nemesis('slow'), late],
 }
 const given: GivenOptions = {
   workload: 'queue',
@@ -31,7 +45,8 @@ describe('the options of a run', () => {
     const [queue] = workloads
     const { settings, workload } = await runOptionsOf(given, catalogue)
     expect(workload).toBe(queue)
-    expect(settings).toEqual({ ...given, nemesis: undefined, nemeses: ['cut', 'kill'], ...defaultsOf(queue!) })
+    const chosen = { nemesis: undefined, nemeses: ['cut', 'kill'], network: 'proxies' }
+    expect(settings).toEqual({ ...given, ...chosen, ...defaultsOf(queue!) })
     const own = await runOptionsOf({ ...given, concurrency: 2, rate: 0 }, catalogue)
     expect(own.settings).toMatchObject({ concurrency: 2, rate: 0 })
   })
@@ -52,6 +67,9 @@ describe('the options of a run', () => {
     [{ workload: 'nothing' }, "there is no workload 'nothing'"],
     [{ nemesis: 'kill,flood' }, "there is no nemesis 'flood'"],
     [{ nemesis: 'kill,tc' }, 'tc cannot be done here: needs root'],
+    [{ nemesis: 'kill,late' }, 'late cannot be done here: it has no patience'],
+    [{ network: 'pigeons' }, "there is no network 'pigeons': see --list"],
+    [{ network: 'namespaces' }, 'the network namespaces cannot be had here: needs root'],
   ])('refuse %o in one sentence', async (change, message) => {
     const refused = runOptionsOf({ ...given, ...change }, catalogue)
     await expect(refused).rejects.toThrow(UsageError)

@@ -120,6 +120,7 @@ export function settingsTable({ settings, versions, startedAt, nodes }: RunResul
     ['rate', settings.rate === 0 ? 'as fast as they can' : `${count(settings.rate)} operations per second`],
     ["users' settings of the nodes", JSON.stringify(settings.nodeOptions)],
     ['program', settings.bin],
+    ['network', settings.network],
     ['meshmq', `${versions.meshmq}${versions.commit === undefined ? '' : `, commit ${versions.commit}`}`],
     ['on', `Node ${versions.node}, ${versions.platform}`],
     ['started', startedAt],

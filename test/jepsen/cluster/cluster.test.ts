@@ -77,7 +77,9 @@ it('leaves clients no way around the proxies', async () => {
   const { clients } = cluster.links
   // A client that has been connected knows whatever the nodes have told it.
   await client.publish('somewhere', 'before')
-  const ends = cluster.nodes.map((node) => cluster.links.impair(clients, node, { type: 'blackhole' }))
+  const ends = await Promise.all(
+    cluster.nodes.map((node) => cluster.links.impair(clients, node, { type: 'blackhole' })),
+  )
   const before = cluster.links.bytesDropped
   let isPublished = false
   const published = client.publish('somewhere', 'through').then(() => (isPublished = true))

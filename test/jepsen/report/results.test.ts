@@ -77,13 +77,13 @@ describe('The command of a run', () => {
 
   it('names every setting', () => {
     expect(commandOf({ ...settings, nemeses: [] })).toBe(
-      'npm run jepsen -- --workload queue --nemesis none --seconds 60 --seed 7 --nodes 3 --concurrency 10 --rate 67 --bin dist/node/cli/main.js',
+      'npm run jepsen -- --workload queue --nemesis none --seconds 60 --seed 7 --nodes 3 --concurrency 10 --rate 67 --bin dist/node/cli/main.js --network proxies',
     )
   })
 
   it('quotes what a shell would take apart', () => {
     const command = commandOf({ ...settings, bin: '/a b/$HOME', nodeOptions: { note: "it's" } })
-    expect(command).toContain(`--bin '/a b/$HOME' --node-options '{"note":"it'\\''s"}'`)
+    expect(command).toContain(`--bin '/a b/$HOME' --network proxies --node-options '{"note":"it'\\''s"}'`)
   })
 })
 

@@ -36,6 +36,7 @@ export function syntheticRun(options: SyntheticOptions = {}): RunResult {
       concurrency: CONCURRENCY,
       rate: Math.round(operations / seconds),
       bin: 'dist/node/cli/main.js',
+      network: 'proxies',
       nodeOptions: text === 'order' ? {} : { text },
     },
     versions: { meshmq: '0.1.0', node: 'v20.20.2', commit: '5085d29c0ffee', platform: 'linux x64' },
