@@ -64,5 +64,5 @@ function describe({ bytesDropped, bytesDelayed, socketsReset }: ImpairmentEffect
     [socketsReset, 'sockets reset'],
   ] as const
   const told = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`)
-  return told.join(', ') || 'nothing passed there'
+  return told.join(', ') || 'nothing was lost or late'
 }
