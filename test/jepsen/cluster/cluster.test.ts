@@ -160,12 +160,12 @@ it('tells of a node that ended by itself, unless that was expected', async () =>
     )
     process.kill(Number([...lives].at(-1)![1]), 'SIGKILL')
   }
-  cluster.expectEnd('n2')
+  const expectedNoMore = cluster.expectEnd('n2')
   endFromOutside('n2')
   await eventually(() => !cluster.isRunning('n2'), { what: 'n2 is gone' })
   expect(cluster.crashes).toEqual([])
   await heal()
-  // It was expected of that life alone.
+  expectedNoMore()
   endFromOutside('n2')
   await eventually(() => !cluster.isRunning('n2'), { what: 'n2 is gone again' })
   const [crash, ...more] = cluster.crashes
