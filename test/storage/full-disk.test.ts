@@ -55,7 +55,7 @@ test.each([{ compacted: false }, { compacted: true }])(
     expect(refusals).toBeGreaterThan(1)
     await world.with(async ({ checkpoints, wal }) => {
       expect(wal.report).toMatchObject({ damages: [], forgets: false })
-    expect(wal.report.torn).toBeUndefined()
+      expect(wal.report.torn).toBeUndefined()
       expect(checkpoints.current?.mark.index).toBe(checkpointAt)
       const { firstIndex } = wal.group(group).recovered()
       const found = await wal.group(group).read(firstIndex, 1e6)
