@@ -1,4 +1,5 @@
 /** Bits flip in the segments of one node's log, or in the tables of its store, where its checkpoints are; under a running node or a dead one. */
+import { existsSync } from 'node:fs'
 import { rename } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -52,7 +53,8 @@ async function startWithoutStore(target: FaultTarget, node: string): Promise<str
   if (target.isRunning(node)) return ''
   await target.whileDown(node, async () => {
     const store = path.join(target.dataDir(node), 'store')
-    await rename(store, `${store}-aside-${Date.now()}`)
+    // Another fault may have emptied the directory meanwhile.
+    if (existsSync(store)) await rename(store, `${store}-aside-${Date.now()}`)
   })
   await sleep(LOOK_MS)
   await target.start(node)

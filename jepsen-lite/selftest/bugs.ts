@@ -59,7 +59,7 @@ export const plantedBugs: readonly PlantedBug[] = [
         replace: 'return O_RDWR | (create',
       },
     ],
-    finder: { workload: 'queue', nemesis: 'lost-writes', seconds: 30, seed: 1 },
+    finder: { workload: 'queue', nemesis: 'lost-writes', seconds: 20, seed: 2, rate: 500 },
     quick: false,
   },
   {

@@ -81,7 +81,11 @@ export class Dialer {
       socket.receive = (reply) => {
         const peer = handshake.complete(reply)
         cancelTimer()
-        if (this.#stopped) return socket.terminate()
+        if (this.#stopped) {
+          // What came right behind the reply is no reply.
+          socket.receive = () => {}
+          return socket.terminate()
+        }
         onLinked()
         this.#linkedAtMs = clock.now()
         socket.watch(pingIntervalMs)
