@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../node/clock.ts'
 import { Dialer } from '../../node/peers/dialer.ts'
+import { Acceptance } from '../../node/peers/handshake.ts'
 import { Listener } from '../../node/peers/listener.ts'
 import type { MeshOptions } from '../../node/peers/mesh-options.ts'
 import { dialPeer, PeerDoor } from '../../node/peers/peer-sockets.ts'
@@ -50,5 +51,42 @@ describe('a dialer', () => {
     await new Promise((closed) => server.close(closed))
     // Five pauses from 20 ms on, each twice the one before, each at least half of itself by its jitter.
     expect(links[5]! - links[0]!).toBeGreaterThanOrEqual((20 + 40 + 80 + 160 + 320) / 2)
+  })
+
+  it('takes nothing more from a link that its stop has overtaken', () => {
+    const warnings: string[] = []
+    const logger = { debug() {}, info() {}, warn: (message: string) => void warnings.push(message), error() {} }
+    let terminated = 0
+    const socket = {
+      open: true,
+      bufferedBytes: 0,
+      sent: [] as Uint8Array[],
+      receive: (_frame: Uint8Array) => {},
+      fail: (_error: unknown) => {},
+      send: (frame: Uint8Array) => void socket.sent.push(frame),
+      onClose() {},
+      onDrain() {},
+      pause() {},
+      resume() {},
+      close() {},
+      terminate: () => void terminated++,
+      watch() {},
+    }
+    const options: MeshOptions = { ...optionsOf('n1'), logger, dial: (_url, _ms, { onOpen }) => onOpen(socket) }
+    const dialer = new Dialer(options, 'n2', 'ws://n2', { onLink: () => expect.unreachable(), onRefused() {} })
+    dialer.start()
+    const acceptance = new Acceptance(optionsOf('n2'))
+    socket.receive(acceptance.challenge())
+    const { reply } = acceptance.accept(socket.sent[0]!)
+    dialer.stop()
+    // The other end takes the link for open and sends at once.
+    for (const frame of [reply, Uint8Array.of(1, 2, 3)]) {
+      try {
+        socket.receive(frame)
+      } catch (error) {
+        socket.fail(error)
+      }
+    }
+    expect([terminated, warnings]).toEqual([1, []])
   })
 })
