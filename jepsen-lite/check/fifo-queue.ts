@@ -8,7 +8,8 @@
  * judged elsewhere (check/returns.ts).
  *
  * A receive of which nobody knows what it got may have kept one message at most: it is the excuse for one that never came, and all that never
- * came may then have been out of sight too.
+ * came may then have been out of sight too. One that knows what it got, and not whether its ack did anything, is an excuse for that message
+ * alone, and for none if that message came again.
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
@@ -38,12 +39,15 @@ interface Circumstances {
   readonly receipts: ReadonlyMap<number, Receipt>
   /** Messages that nobody knows to have been published, or to have come; they may have been in the queue and been taken unseen. */
   readonly ghosts: number
-  /** Messages that may have been taken for good by receives that nobody knows of. */
+  /** How many messages may have been taken for good by receives of which nobody knows what they got. */
   readonly kept: number
+  /** Messages that may have been taken for good by receives that got them, and of whose acks nobody knows. */
+  readonly doubtful: ReadonlySet<number>
 }
 
 /** The messages in the queue, in order; the order of those that are hidden among themselves decides nothing. */
-function fifoQueue({ hidden, receipts, ghosts, kept }: Circumstances): Model<readonly number[], QueueOperation> {
+function fifoQueue(circumstances: Circumstances): Model<readonly number[], QueueOperation> {
+  const { hidden, receipts, ghosts, kept, doubtful } = circumstances
   const seen = (items: readonly number[]) => items.reduce((count, id) => count + (hidden.has(id) ? 0 : 1), 0)
   /**
    * Whether the message can ever come from behind these: those in sight must be received before it. Asked when it is published, since the search
@@ -69,7 +73,7 @@ function fifoQueue({ hidden, receipts, ghosts, kept }: Circumstances): Model<rea
           return length >= seen(items) && length <= items.length + ghosts ? items : undefined
         }
         case 'end':
-          return items.length <= kept ? items : undefined
+          return items.filter((id) => !doubtful.has(id)).length <= kept ? items : undefined
       }
     },
     key: (items) => keyOf(items, hidden),
@@ -103,6 +107,8 @@ interface Part extends Interval<QueueOperation> {
 class Receipts {
   readonly parts: Part[] = []
   readonly byId = new Map<number, Receipt>()
+  /** What was got by receives of whose acks nobody knows. */
+  readonly doubtful = new Set<number>()
   kept = 0
 
   add(done: Done, id: number | null, attempt: Json | undefined): void {
@@ -120,7 +126,10 @@ class Receipts {
       const { f, type, end } = done
       const { id, attempt, got } = fields(end?.value ?? null)
       if (f === 'receive' && type === 'ok') receipts.add(done, typeof id === 'number' ? id : null, attempt)
-      if (f === 'receive' && type === 'info') receipts.kept++
+      if (f === 'receive' && type === 'info') {
+        if (typeof id === 'number') receipts.doubtful.add(id)
+        else receipts.kept++
+      }
       if (f !== 'drain') continue
       for (const each of Array.isArray(got) ? got : [])
         receipts.add(done, Number(fields(each).id), fields(each).attempt)
@@ -143,7 +152,9 @@ function partsOf(operations: readonly Done[]): {
 } {
   const last = operations.at(-1)
   const isDrained = last?.f === 'drain' && last.type === 'ok'
-  const { parts, byId, kept } = Receipts.of(operations)
+  const { parts, byId, doubtful, kept } = Receipts.of(operations)
+  // Before the end of a drain, what never came may have been given out to a client that asked again, too.
+  const isAnyUnseen = kept > 0 || (!isDrained && doubtful.size > 0)
   const hidden = new Set([...byId].filter(([, { attempt }]) => attempt > 1).map(([id]) => id))
   let ghosts = 0
   for (const done of operations) {
@@ -154,18 +165,18 @@ function partsOf(operations: readonly Done[]): {
     const id = Number(value.id)
     const receipt = byId.get(id)
     // It may have been taken, and given back, by any receive that nobody knows of.
-    if (receipt === undefined && kept > 0) hidden.add(id)
+    if (receipt === undefined && (isAnyUnseen || doubtful.has(id))) hidden.add(id)
     // What came was published before.
     if (type === 'ok' || receipt !== undefined) {
       const by = receipt === undefined || receipt.to <= from ? to : Math.min(to, receipt.to)
       parts.push({ done, from, to: by, operation: { f, id } })
-    } else if (kept > 0 || !isDrained) ghosts++
+    } else if (kept > 0 || doubtful.has(id) || !isDrained) ghosts++
   }
   if (isDrained) {
     const from = Math.max(...operations.map(({ invoke, end }) => end?.index ?? invoke.index)) + 0.25
     parts.push({ done: last, from, to: from + 0.5, operation: { f: 'end' } })
   }
-  return { parts, circumstances: { hidden, receipts: byId, ghosts, kept }, isDrained }
+  return { parts, circumstances: { hidden, receipts: byId, ghosts, kept, doubtful }, isDrained }
 }
 
 /** Every queue by itself; what they may cost together is bounded, and a queue too many is unknown. */

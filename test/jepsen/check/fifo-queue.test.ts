@@ -131,6 +131,29 @@ describe('a receive of which nobody knows', () => {
     expect(judged(told.receive(null).end())).toEqual(good)
   })
 
+  it('is an excuse for the message alone that it got, if it says which, and hides no other', () => {
+    const told = () =>
+      story().publish(5).publish(7).invoke(2, 'receive', { queue }).info(2, { queue, id: 5, attempt: 1 })
+    expect(judged(told().receive(7).end())).toEqual(good)
+    expect(judged(told().length(1).receive(7).length(0).end())).toEqual(good)
+    expect(judged(told().receive(5, 2).end())).toEqual(NONE)
+    expect(judged(told().length(0).receive(7).end())).toEqual(NONE)
+    expect(judged(told().end())).toEqual(NONE)
+  })
+
+  it('is no excuse when what it got came again', () => {
+    const told = () =>
+      story().publish(5).publish(7).invoke(2, 'receive', { queue }).info(2, { queue, id: 5, attempt: 1 })
+    expect(judged(told().receive(5, 2).receive(7).length(0).end())).toEqual(good)
+    expect(judged(told().receive(5, 2).length(0).end())).toEqual(NONE)
+  })
+
+  it('tells of a message that nobody knew to be published, and that counts as long as it is there', () => {
+    const unsure = story().invoke(1, 'publish', { queue, id: 1 }).info(1)
+    const told = unsure.length(1, 2).invoke(3, 'receive', { queue }).info(3, { queue, id: 1, attempt: 1 })
+    expect(judged(told.length(0, 2).end())).toEqual(good)
+  })
+
   it('is no excuse when it surely did not happen', () => {
     const told = story().publish(1).invoke(2, 'receive', { queue }).fail(2)
     expect(judged(told.end())).toEqual(NONE)
@@ -252,7 +275,9 @@ function trueHistory(dice: Random): QueueStory {
       // Nobody knows; what it holds it keeps, or gives back at once.
       if (!op.done && op.f === 'publish' && dice.chance(0.5)) goOn(op)
       if (op.held !== undefined && dice.chance(0.5)) items.set(op.held.id, op.held)
-      told.info(process)
+      if (op.held !== undefined && dice.chance(0.5)) {
+        told.info(process, { queue, id: op.held.id, attempt: attempts.get(op.held.id)! })
+      } else told.info(process)
       processes[slot] = process + 4
       doing.delete(slot)
     } else if (op.done) {
