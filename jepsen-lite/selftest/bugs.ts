@@ -32,6 +32,8 @@ export interface PlantedBug {
   readonly rule: string
   readonly edits: readonly Edit[]
   readonly finder: Finder
+  /** What it is found as: another anomaly is luck, or another bug. */
+  readonly anomalies: readonly string[]
   /** Found fast and for sure enough to be looked for at every change. */
   readonly quick: boolean
 }
@@ -60,6 +62,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       },
     ],
     finder: { workload: 'queue', nemesis: 'lost-writes', seconds: 20, seed: 2, rate: 500 },
+    anomalies: ['lost', 'repeated', 'resurrected', 'duplicated', 'diverged'],
     quick: false,
   },
   {
@@ -69,6 +72,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       { file: 'raft/quorum.js', find: 'if (count > half)\n            reached = value', replace: 'reached = value' },
     ],
     finder: { workload: 'queue', nemesis: 'partition', seconds: 20, seed: 1, rate: 1000 },
+    anomalies: ['lost', 'repeated', 'resurrected', 'duplicated', 'diverged'],
     quick: false,
   },
   {
@@ -82,6 +86,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       },
     ],
     finder: { workload: 'consumers', nemesis: 'none', seconds: 12, seed: 1 },
+    anomalies: ['resurrected', 'prefetch'],
     quick: true,
   },
   {
@@ -95,6 +100,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       },
     ],
     finder: { workload: 'exactly-once', nemesis: 'kill', seconds: 20, seed: 1, nodeOptions: small },
+    anomalies: ['diverged', 'repeated', 'duplicated'],
     quick: false,
   },
   {
@@ -108,6 +114,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       },
     ],
     finder: { workload: 'exactly-once', nemesis: 'kill,transfer', seconds: 20, seed: 1 },
+    anomalies: ['repeated', 'duplicated'],
     quick: false,
   },
   {
@@ -122,6 +129,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       },
     ],
     finder: { workload: 'consumers', nemesis: 'none', seconds: 12, seed: 1 },
+    anomalies: ['repeated'],
     quick: true,
   },
   {
@@ -135,6 +143,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       },
     ],
     finder: { workload: 'consumers', nemesis: 'clients', seconds: 15, seed: 1 },
+    anomalies: ['dropped', 'lost'],
     quick: true,
   },
   {
@@ -148,6 +157,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       },
     ],
     finder: { workload: 'consumers', nemesis: 'none', seconds: 12, seed: 1 },
+    anomalies: ['reordered'],
     quick: true,
   },
   {
@@ -165,6 +175,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       },
     ],
     finder: { workload: 'request-reply', nemesis: 'none', seconds: 8, seed: 1 },
+    anomalies: ['crossed', 'forged', 'denied'],
     quick: true,
   },
   {
@@ -179,6 +190,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       },
     ],
     finder: { workload: 'fanout', nemesis: 'none', seconds: 8, seed: 1 },
+    anomalies: ['partial'],
     quick: true,
   },
 ]

@@ -51,8 +51,10 @@ async function findOne(bug: PlantedBug, hooks: SelftestHooks): Promise<Finding> 
     while (attempts < ATTEMPTS_MAX) {
       const seed = bug.finder.seed + attempts++
       const { verdict } = await hooks.run(bug.finder, seed, bin, path.join(folder, `run-${seed}`))
-      if (verdict.valid !== false) continue
-      return { bug, anomaly: verdict.reasons[0] ?? 'invalid', seconds: seconds(), attempts }
+      const found = verdict.anomalies.find(({ type }) => bug.anomalies.includes(type))
+      if (verdict.valid === false && found !== undefined) {
+        return { bug, anomaly: `${found.type}: ${found.message}`, seconds: seconds(), attempts }
+      }
     }
     return { bug, anomaly: undefined, seconds: seconds(), attempts }
   } catch (error) {

@@ -16,9 +16,14 @@ const bugOf = (find: string): PlantedBug => ({
   rule: 'a rule',
   edits: [{ file: 'a.js', find, replace: 'two' }],
   finder,
+  anomalies: ['lost'],
   quick: true,
 })
-const verdictOf = (valid: boolean | 'unknown') => ({ verdict: { valid, reasons: ['lost: 1'] } }) as unknown as RunResult
+const verdictOf = (valid: boolean | 'unknown' | 'crashed') => {
+  const type = valid === 'crashed' ? 'crashed' : 'lost'
+  const anomalies = valid === false || valid === 'crashed' ? [{ type, message: '1', events: [] }] : []
+  return { verdict: { valid: valid === 'crashed' ? false : valid, anomalies } } as unknown as RunResult
+}
 
 describe('a planted bug', () => {
   let packageFolder: string
@@ -33,7 +38,7 @@ describe('a planted bug', () => {
   })
   afterEach(() => rmSync(packageFolder, { recursive: true, force: true }))
 
-  const hooks = (verdicts: (boolean | 'unknown')[], seeds: number[] = []) => ({
+  const hooks = (verdicts: (boolean | 'unknown' | 'crashed')[], seeds: number[] = []) => ({
     packageFolder,
     folder: path.join(packageFolder, 'data'),
     run: async (_: unknown, seed: number) => {
@@ -60,12 +65,12 @@ describe('a planted bug', () => {
     expect(told[0]).toMatch(/^NOT FOUND/)
   })
 
-  it('is found by a run that is invalid, and by no other; three seeds are tried', async () => {
+  it('is found by a run that is invalid for its sake, and by no other; three seeds are tried', async () => {
     const seeds: number[] = []
     const [found] = await findPlantedBugs([bugOf('one')], hooks([true, 'unknown', false], seeds))
     expect(found).toMatchObject({ anomaly: 'lost: 1', attempts: 3 })
     expect(seeds).toEqual([5, 6, 7])
-    const [missed] = await findPlantedBugs([bugOf('one')], hooks([true, 'unknown', 'unknown', false]))
+    const [missed] = await findPlantedBugs([bugOf('one')], hooks([true, 'unknown', 'crashed', false]))
     expect(missed).toMatchObject({ anomaly: undefined, attempts: 3 })
   })
 })
