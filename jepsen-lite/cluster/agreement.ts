@@ -32,8 +32,10 @@ export function judge(statuses: ReadonlyMap<string, NodeStatus | undefined>): Ag
       isWhole = false
       continue
     }
-    told.push(`${id} ${status.stateHash} at ${status.appliedIndex}`)
-    if (status.member === 'none') isWhole = false
+    const isDoubtful = status.doubt !== 0
+    told.push(`${id} ${status.stateHash} at ${status.appliedIndex}${isDoubtful ? ', in doubt' : ''}`)
+    // A node in doubt does not count yet: its cluster has less than it seems.
+    if (status.member === 'none' || isDoubtful) isWhole = false
     hashes.set(status.appliedIndex, (hashes.get(status.appliedIndex) ?? new Set()).add(status.stateHash))
   }
   const diverged = [...hashes.values()].some(({ size }) => size > 1)

@@ -29,9 +29,9 @@ describe('agreement', () => {
     expect(judge(all)).toMatchObject({ ok: false, diverged: true, what: 'n1 abc at 7, n2 abd at 7, n3 does not tell' })
   })
 
-  it('is not reached while somebody lags, does not answer, or is no member', () => {
+  it('is not reached while somebody lags, does not answer, is in doubt, or is no member', () => {
     const first = ['n1', status(7, 'abc')] as const
-    for (const second of [status(6, 'abb'), undefined, status(7, 'abc', 'none')]) {
+    for (const second of [status(6, 'abb'), undefined, { ...status(7, 'abc'), doubt: 3 }, status(7, 'abc', 'none')]) {
       expect(judge(new Map([first, ['n2', second]]))).toMatchObject({ ok: false, diverged: false })
     }
     expect(judge(new Map())).toMatchObject({ ok: false, diverged: false })
