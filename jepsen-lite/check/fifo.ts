@@ -4,13 +4,14 @@
  * messages come when they come back, so that first attempts alone are compared: those of one consumer with each other, and with all that were
  * handed out before it was there.
  *
- * Anomalies: reordered, lost, unexpected, and those of check/deliveries.ts.
+ * Anomalies: reordered, lost, dropped, unexpected, and those of check/deliveries.ts.
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
 import {
   type Delivery,
   deliveriesOf,
+  drops,
   duplicates,
   groupBy,
   type Placed,
@@ -19,19 +20,32 @@ import {
   resurrections,
   unexpectedDeliveries,
 } from './deliveries.ts'
-import { countOf, type Done, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
+import { countOf, type Done, drainedFrom, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
 
-/** Publishes are operations `publish` with `{ queue, ids }`, sent one after the other without waiting. */
+/** One message of an operation that publishes several. */
+interface Message {
+  readonly id: Json
+  readonly place: number
+  /** Its operation, with what became of this message. */
+  readonly publish: Done
+}
+
+/**
+ * Publishes are operations `publish` with `{ queue, ids }`, sent one after the other without waiting; completed with
+ * `{ messages: [{ id, type }] }`, which says of each what became of it. Where that is not told it is as of the whole.
+ */
 export function checkFifo(history: readonly Event[], concurrency: number): CheckResult {
   const operations = operationsOf(history)
-  const publishes = operations.filter(({ f }) => f === 'publish')
+  const messages = operations.filter(({ f }) => f === 'publish').flatMap(messagesOf)
   const deliveries = deliveriesOf(history)
   const drained = isDrained(operations, concurrency)
-  const byId = new Map<Json, Done>(publishes.flatMap((publish) => idsOf(publish).map((id) => [id, publish] as const)))
-  const places = placesOf(publishes)
+  const byId = new Map(messages.map(({ id, publish }) => [id, publish]))
+  const places = placesOf(messages)
+  const isAcknowledged = (id: Json) => byId.get(id)?.type === 'ok'
   const anomalies = [
     ...misorders(history, deliveries, places),
-    ...(drained ? lost(publishes, deliveries) : []),
+    ...(drained ? lost(messages, deliveries) : []),
+    ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
     ...unexpectedDeliveries(deliveries, byId),
     ...duplicates(deliveries),
     ...repeatedAttempts(deliveries),
@@ -49,18 +63,19 @@ export function checkFifo(history: readonly Event[], concurrency: number): Check
   return resultOf(anomalies, counts, drained)
 }
 
-function idsOf({ invoke }: Done): Json[] {
-  const { ids } = fields(invoke.value)
-  return Array.isArray(ids) ? ids : []
+function messagesOf(operation: Done): Message[] {
+  const { ids } = fields(operation.invoke.value)
+  const told = fields(operation.end?.value ?? null).messages
+  return (Array.isArray(ids) ? ids : []).map((id, place) => {
+    // A worker that was killed leaves the invocation's own value, or none.
+    const type = (fields(Array.isArray(told) ? (told[place] ?? null) : null).type ?? operation.type) as Done['type']
+    const to = type === 'ok' ? operation.end!.index : Number.POSITIVE_INFINITY
+    return { id, place, publish: { ...operation, type, to } }
+  })
 }
 
-function placesOf(publishes: readonly Done[]): Map<Json, Placed> {
-  return new Map(
-    publishes.flatMap((publish) => {
-      const { from, to } = publish
-      return idsOf(publish).map((id, place) => [id, { from, to, place }] as const)
-    }),
-  )
+function placesOf(messages: readonly Message[]): Map<Json, Placed> {
+  return new Map(messages.map(({ id, place, publish: { from, to } }) => [id, { from, to, place }]))
 }
 
 interface Row {
@@ -101,15 +116,16 @@ function latestOf(rows: readonly Row[]): Row | undefined {
   return latest
 }
 
-function lost(publishes: readonly Done[], deliveries: readonly Delivery[]): Anomaly[] {
+function lost(messages: readonly Message[], deliveries: readonly Delivery[]): Anomaly[] {
   const delivered = new Set(deliveries.map(({ id }) => id))
-  return publishes
-    .filter(({ type }) => type === 'ok')
-    .flatMap((publish) => {
-      const never = idsOf(publish).filter((id) => !delivered.has(id))
-      if (never.length === 0) return []
+  return messages
+    .filter(({ id, publish }) => publish.type === 'ok' && !delivered.has(id))
+    .map(({ id, publish }) => {
       const { queue } = fields(publish.invoke.value)
-      const message = `${never.join(', ')} of ${queue} were acknowledged and never delivered`
-      return [{ type: 'lost', message, events: eventsOf(publish) }]
+      return {
+        type: 'lost',
+        message: `${id} of ${queue} was acknowledged and never delivered`,
+        events: eventsOf(publish),
+      }
     })
 }

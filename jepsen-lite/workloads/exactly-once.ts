@@ -10,7 +10,7 @@ import { checkExactlyOnce } from '../check/exactly-once.ts'
 import { fields } from '../check/operations.ts'
 import type { Completion, Json, Operation } from '../history.ts'
 import type { Random } from '../random.ts'
-import { completionOf } from '../workers/completion.ts'
+import { completionOf, completionOfBurst, type MessageOutcome } from '../workers/completion.ts'
 import type { ClientContext, Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts'
 import { DRAIN, Drainer } from './draining.ts'
 import { type Cut, Relay } from './relay.ts'
@@ -144,7 +144,7 @@ class ExactlyOnceClient implements WorkloadClient {
     this.#relay.close()
   }
 
-  /** All of them in one turn, hence in as few frames as they fit. Info when nobody knows what became of one; fail when none is stored. */
+  /** All of them in one turn, hence in as few frames as they fit. */
   async #publish(ids: readonly Json[], size: number, cuts: readonly Cut[], away: boolean): Promise<Completion> {
     this.#relay.arm(cuts)
     const published = ids.map((id) => this.#publishOne(id, size))
@@ -155,15 +155,10 @@ class ExactlyOnceClient implements WorkloadClient {
     }
     const messages = await Promise.all(published)
     this.#relay.arm([])
-    const value = { messages }
-    const unknown = messages.find(({ type }) => type === 'info')
-    if (unknown !== undefined) return { type: 'info', value, error: String(unknown.error) }
-    const refused = messages.find(({ type }) => type === 'fail')
-    if (messages.some(({ type }) => type === 'ok')) return { type: 'ok', value }
-    return { type: 'fail', value, error: String(refused?.error) }
+    return completionOfBurst(messages)
   }
 
-  async #publishOne(id: Json, size: number): Promise<{ readonly [key: string]: Json }> {
+  async #publishOne(id: Json, size: number): Promise<MessageOutcome> {
     try {
       const { id: message } = await this.#cut.publish(TOPIC, { id, padding: 'x'.repeat(size) })
       return { id, type: 'ok', message }

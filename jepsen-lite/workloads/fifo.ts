@@ -4,11 +4,11 @@
  *
  * The first slots consume, one queue each; when its process is retired or killed another one follows, under another session.
  */
-import { type Client, connect, MeshError } from '../../client/index.ts'
+import { type Client, connect } from '../../client/index.ts'
 import { checkFifo } from '../check/fifo.ts'
 import { fields } from '../check/operations.ts'
-import type { Completion, Operation } from '../history.ts'
-import { completionOf } from '../workers/completion.ts'
+import type { Completion, Json, Operation } from '../history.ts'
+import { completionOf, completionOfBurst, type MessageOutcome } from '../workers/completion.ts'
 import type { ClientContext, Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts'
 import { DRAIN, Drainer } from './draining.ts'
 import { Taker } from './taker.ts'
@@ -82,19 +82,21 @@ class FifoClient implements WorkloadClient {
   async invoke({ f, value }: Operation): Promise<Completion> {
     if (f === 'drain') return this.#drainer.drain().catch(completionOf)
     const { queue, ids } = fields(value)
-    const sent = (Array.isArray(ids) ? ids : []).map((id) => this.#client.publish(String(queue), { id }))
-    const failures = (await Promise.allSettled(sent)).flatMap((each) =>
-      each.status === 'rejected' ? [each.reason] : [],
-    )
-    if (failures.length === 0) return { type: 'ok' }
-    const completion = completionOf(failures[0])
-    const isDefinite = failures.every((each) => each instanceof MeshError && completionOf(each).type === 'fail')
-    // Some may have been stored.
-    return isDefinite && failures.length === sent.length ? completion : { ...completion, type: 'info' }
+    const sent = (Array.isArray(ids) ? ids : []).map((id) => this.#publish(String(queue), id))
+    return completionOfBurst(await Promise.all(sent))
   }
 
   close(): Promise<void> {
     return this.#client.close()
+  }
+
+  async #publish(queue: string, id: Json): Promise<MessageOutcome> {
+    try {
+      await this.#client.publish(queue, { id })
+      return { id, type: 'ok' }
+    } catch (error) {
+      return { id, ...completionOf(error) }
+    }
   }
 }
 

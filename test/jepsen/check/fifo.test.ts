@@ -96,6 +96,41 @@ describe('beside order', () => {
     expect(judged(story().take(handed(9)))).toEqual(bad('unexpected'))
   })
 
+  it('is each message of an operation what was told of it, whatever became of the others', () => {
+    const burst = (types: string[]) => ({ queue, messages: types.map((type, place) => ({ id: place + 1, type })) })
+    const sent = () => story().invoke(1, 'publish', { queue, ids: [1, 2] })
+    const unsure = () => sent().info(1, burst(['ok', 'info']))
+    expect(judged(unsure().take(handed(1)))).toEqual(good)
+    expect(judged(unsure().take(handed(2)))).toEqual(bad('lost'))
+    expect(judged(unsure().publish([3]).take(handed(1)).take(handed(3)).take(handed(2)))).toEqual(good)
+    expect(judged(unsure().publish([3]).take(handed(3)).take(handed(1)))).toEqual(bad('reordered'))
+    const refused = () => sent().ok(1, burst(['ok', 'fail']))
+    expect(judged(refused().take(handed(1)))).toEqual(good)
+    expect(judged(refused().take(handed(1)).take(handed(2)))).toEqual(bad('unexpected'))
+  })
+
+  it('is an operation of which nothing is told of each message judged as a whole', () => {
+    const killed = () =>
+      story()
+        .invoke(1, 'publish', { queue, ids: [1, 2] })
+        .info(1)
+    expect(judged(killed())).toEqual(good)
+    expect(judged(killed().take(handed(2)))).toEqual(good)
+  })
+
+  it('what is given back or lost comes again', () => {
+    expect(judged(story().publish([1]).take(handed(1), 'nack'))).toEqual(bad('dropped'))
+    expect(judged(story().publish([1]).deliver(handed(1)))).toEqual(bad('dropped'))
+    expect(
+      judged(
+        story()
+          .publish([1])
+          .deliver(handed(1))
+          .take(handed(1, 2, 'c2')),
+      ),
+    ).toEqual(good)
+  })
+
   it('is each attempt made once, and none after a confirmed ack; one body is one message', () => {
     expect(judged(story().publish([1]).take(handed(1)).take(handed(1, 2)))).toEqual(bad('resurrected'))
     expect(judged(story().publish([1]).deliver(handed(1)).take(handed(1)))).toEqual(bad('repeated'))
