@@ -3,12 +3,20 @@
  * in, and once. Jepsen counts duplicates; here a message that is *stored* twice is a failure, while another attempt at the same message is
  * what at-least-once delivery is.
  *
- * Anomalies: lost, unexpected, misnamed, duplicated, repeated, resurrected.
+ * Anomalies: lost, dropped, unexpected, misnamed, duplicated, repeated, resurrected.
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
-import { type Delivery, deliveriesOf, duplicates, groupBy, repeatedAttempts, resurrections } from './deliveries.ts'
-import { countOf, type Done, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
+import {
+  type Delivery,
+  deliveriesOf,
+  drops,
+  duplicates,
+  groupBy,
+  repeatedAttempts,
+  resurrections,
+} from './deliveries.ts'
+import { countOf, type Done, drainedFrom, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
 
 export interface AccountingOptions {
   /** Slots whose drain must have found the queue empty before anything is called lost. */
@@ -22,8 +30,10 @@ export function checkAccounting(history: readonly Event[], { concurrency }: Acco
   const deliveries = deliveriesOf(history)
   const publishes = operations.filter(({ f }) => f === 'publish')
   const byId = groupBy(deliveries, ({ id }) => id)
+  const acknowledged = new Set(publishes.flatMap(({ type, invoke }) => (type === 'ok' ? [idOf(invoke)] : [])))
+  const emptied = { from: drainedFrom(operations), isAcknowledged: (id: Json) => acknowledged.has(id) }
   const anomalies = [
-    ...(drained ? lost(publishes, byId) : []),
+    ...(drained ? [...lost(publishes, byId), ...drops(deliveries, emptied)] : []),
     ...unexpected(publishes, byId),
     ...misnamed(publishes, byId),
     ...duplicates(deliveries),
@@ -42,7 +52,7 @@ export function checkAccounting(history: readonly Event[], { concurrency }: Acco
   return resultOf(anomalies, counts, drained)
 }
 
-const KINDS = ['lost', 'unexpected', 'misnamed', 'duplicated', 'repeated', 'resurrected']
+const KINDS = ['lost', 'dropped', 'unexpected', 'misnamed', 'duplicated', 'repeated', 'resurrected']
 
 function idOf({ value }: Event): Json {
   return fields(value).id ?? null

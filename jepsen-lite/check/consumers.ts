@@ -8,11 +8,12 @@
  * - `lost`, `dropped`: what was acknowledged is never delivered, or is gone though nobody settled it for good.
  * - `shared`, `vanished`: an exclusive queue has two owners, or leaves its owner.
  */
-import type { Event } from '../history.ts'
+import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
 import {
   type Delivery,
   deliveriesOf,
+  drops,
   duplicates,
   groupBy,
   type Placed,
@@ -21,7 +22,7 @@ import {
   resurrections,
   unexpectedDeliveries,
 } from './deliveries.ts'
-import { countOf, type Done, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
+import { countOf, type Done, drainedFrom, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
 import { checkOwners } from './owners.ts'
 import { checkPrefetch } from './prefetch.ts'
 import { checkReturns } from './returns.ts'
@@ -48,9 +49,11 @@ export function checkConsumers(
     operations.filter(({ f }) => f === 'publish').map((each) => [fields(each.invoke.value).id, each]),
   )
   const solos = new Set([...publishes.values()].map(({ process }) => soloOf(process)))
+  const isAcknowledged = (id: Json) => publishes.get(id)?.type === 'ok'
   const anomalies = [
     ...unexpectedDeliveries(deliveries, publishes),
-    ...(drained ? unfinished(deliveries, publishes) : []),
+    ...(drained ? lost(deliveries, publishes) : []),
+    ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
     ...duplicates(deliveries),
     ...repeatedAttempts(deliveries),
     ...resurrections(deliveries),
@@ -132,20 +135,14 @@ function skips(
   return anomalies
 }
 
-/** The queues are empty: whatever was stored has come to an end that a consumer gave it. */
-function unfinished(deliveries: readonly Delivery[], publishes: ReadonlyMap<unknown, Done>): Anomaly[] {
-  const anomalies: Anomaly[] = []
-  const byId = groupBy(deliveries, ({ id }) => id)
-  for (const [id, publish] of publishes) {
-    const attempts = byId.get(id as Delivery['id']) ?? []
-    const events = [...eventsOf(publish), ...attempts.map(({ event }) => event.index)]
-    if (attempts.length === 0) {
-      if (publish.type !== 'ok') continue
-      anomalies.push({ type: 'lost', message: `${id} was acknowledged and never delivered`, events })
-    } else if (!attempts.some(({ settle }) => settle !== undefined && settle.as !== 'nack')) {
-      const what = `${id} is gone after ${attempts.length} attempts, though nobody acked or rejected it`
-      anomalies.push({ type: 'dropped', message: what, events })
-    }
-  }
-  return anomalies
+/** Acknowledged, and handed to nobody though the queues were emptied. */
+function lost(deliveries: readonly Delivery[], publishes: ReadonlyMap<unknown, Done>): Anomaly[] {
+  const delivered = new Set<unknown>(deliveries.map(({ id }) => id))
+  return [...publishes]
+    .filter(([id, { type }]) => type === 'ok' && !delivered.has(id))
+    .map(([id, publish]) => ({
+      type: 'lost',
+      message: `${id} was acknowledged and never delivered`,
+      events: eventsOf(publish),
+    }))
 }

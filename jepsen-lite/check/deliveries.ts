@@ -1,6 +1,6 @@
 /**
  * What consumers were handed and what they did with it, as workloads/taker.ts tells it, and what is wrong with that in whatever workload:
- * a delivery seen twice, a message that comes after a confirmed ack, one body stored as two messages.
+ * a delivery seen twice, a message that comes after a confirmed ack, one that goes without any, one body stored as two messages.
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly } from '../workload.ts'
@@ -113,6 +113,32 @@ export function resurrections(deliveries: readonly Delivery[]): Anomaly[] {
 /** Its message can never come again. */
 function isEnded({ settle, settled }: Delivery): boolean {
   return settled !== undefined && settle !== undefined && settle.as !== 'nack'
+}
+
+export interface Drained {
+  /** Index of the invocation from which on all queues were emptied. */
+  readonly from: number
+  /** Whether what its publisher called so was acknowledged. */
+  readonly isAcknowledged: (id: Json) => boolean
+}
+
+/**
+ * `dropped`: gone from its queue, though nobody has begun to ack or reject the highest attempt at it that was seen. What was settled at an
+ * earlier attempt excuses nothing: a late settle never ends a redelivery. Judged only in queues that were found empty, and only for what was
+ * surely in them before: an unknown publish may be stored after the last look, and the run may end before its delivery is settled.
+ */
+export function drops(deliveries: readonly Delivery[], { from, isAcknowledged }: Drained): Anomaly[] {
+  const anomalies: Anomaly[] = []
+  for (const group of groupBy(deliveries, ({ queue, message }) => `${queue} ${message}`).values()) {
+    const [{ queue, message, id, event }] = group as [Delivery]
+    if (event.index > from && !isAcknowledged(id)) continue
+    const highest = group.reduce((max, { attempt }) => Math.max(max, attempt), 0)
+    const last = group.filter(({ attempt }) => attempt === highest)
+    if (last.some(({ settle }) => settle !== undefined && settle.as !== 'nack')) continue
+    const what = `${message} of ${queue} is gone after attempt ${highest}, though nobody acked or rejected that one`
+    anomalies.push({ type: 'dropped', message: what, events: indexes(group) })
+  }
+  return anomalies
 }
 
 /** `duplicated`: what was published once is in a queue as two messages. */

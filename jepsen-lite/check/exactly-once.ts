@@ -2,13 +2,14 @@
  * Judges publishes that were sent again and again: each acknowledged one is stored once, under the id that its publisher was told; what was
  * refused is not; what nobody knows of is stored once at most. Those of one publisher are stored in the order of its calls.
  *
- * Anomalies: lost, duplicated, misnamed, unexpected, reordered, repeated, resurrected.
+ * Anomalies: lost, dropped, duplicated, misnamed, unexpected, reordered, repeated, resurrected.
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
 import {
   type Delivery,
   deliveriesOf,
+  drops,
   duplicates,
   groupBy,
   type Placed,
@@ -16,7 +17,7 @@ import {
   repeatedAttempts,
   resurrections,
 } from './deliveries.ts'
-import { countOf, type Done, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
+import { countOf, type Done, drainedFrom, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
 
 /** One message of an operation that publishes several. */
 interface Publish {
@@ -39,8 +40,10 @@ export function checkExactlyOnce(
   const byId = groupBy(deliveries, ({ id }) => id)
   const publishes = operations.filter(({ f }) => f === 'publish').flatMap((each) => publishesOf(each, byId))
   const known = new Map(publishes.map((publish) => [publish.id, publish]))
+  const isAcknowledged = (id: Json) => known.get(id)?.type === 'ok'
   const anomalies = [
     ...(drained ? publishes.flatMap(lost) : []),
+    ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
     ...publishes.flatMap(misnamed),
     ...unexpected(deliveries, known),
     ...duplicates(deliveries),

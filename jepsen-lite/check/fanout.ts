@@ -2,21 +2,22 @@
  * Judges fan-out: each acknowledged publish is once in each queue that was bound to its topic; what is in one of them is in all, whatever
  * its publisher was told; what was refused is nowhere.
  *
- * Anomalies: lost, partial, misrouted, unexpected, duplicated, repeated, resurrected.
+ * Anomalies: lost, dropped, partial, misrouted, unexpected, duplicated, repeated, resurrected.
  */
-import type { Event } from '../history.ts'
+import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
 import { Bindings } from './bindings.ts'
 import {
   type Delivery,
   deliveriesOf,
+  drops,
   duplicates,
   groupBy,
   repeatedAttempts,
   resurrections,
   unexpectedDeliveries,
 } from './deliveries.ts'
-import { countOf, type Done, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
+import { countOf, type Done, drainedFrom, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
 import { matches } from './topics.ts'
 
 export interface FanoutOptions {
@@ -48,10 +49,12 @@ export function checkFanout(history: readonly Event[], options: FanoutOptions): 
   )
   const bindings = bindingsOf(operations, options)
   const spreads = [...publishes].map(([id, publish]) => spreadOf(publish, byId.get(id!) ?? [], bindings, options))
+  const isAcknowledged = (id: Json) => publishes.get(id)?.type === 'ok'
   const anomalies = [
     ...unexpectedDeliveries(deliveries, publishes),
     ...spreads.flatMap(misrouted),
     ...(drained ? spreads.flatMap(missing) : []),
+    ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
     ...duplicates(deliveries),
     ...repeatedAttempts(deliveries),
     ...resurrections(deliveries),

@@ -58,6 +58,11 @@ export function isDrained(operations: readonly Done[], concurrency: number): boo
   return operations.filter(({ f, type }) => f === 'drain' && type === 'ok').length >= concurrency
 }
 
+/** Index from which on the queues were emptied: of the first drain that has found its own empty. */
+export function drainedFrom(operations: readonly Done[]): number {
+  return operations.find(({ f, type }) => f === 'drain' && type === 'ok')?.from ?? Number.NEGATIVE_INFINITY
+}
+
 export function countOf(operations: readonly Done[], f: string): Record<string, number> {
   const counts = { ok: 0, fail: 0, info: 0 }
   for (const operation of operations) if (operation.f === f) counts[operation.type]++

@@ -60,25 +60,32 @@ describe('the accounting of a queue', () => {
   })
 
   it.each([
-    ['nobody published it', new Tale().deliver(9).drained()],
-    ['its publisher was told that it did not happen', new Tale().publish(1, 'fail').deliver(1).drained()],
+    ['nobody published it', new Tale().deliver(9).acked(9).drained()],
+    ['its publisher was told that it did not happen', new Tale().publish(1, 'fail').deliver(1).acked(1).drained()],
   ])('calls unexpected what was delivered though %s', (_, tale) => {
     expect(typesOf(tale)).toEqual(['unexpected'])
   })
 
   it('calls duplicated what is stored as two messages, also of a publish that nobody knows the outcome of', () => {
-    expect(typesOf(new Tale().publish(1, 'info').deliver(1, 1, 'a').deliver(1, 1, 'b').drained())).toEqual([
-      'duplicated',
-    ])
+    const tale = new Tale().publish(1, 'info').deliver(1, 1, 'a').acked(1, 1, 'a').deliver(1, 1, 'b').acked(1, 1, 'b')
+    expect(typesOf(tale.drained())).toEqual(['duplicated'])
   })
 
   it('calls misnamed what was acknowledged as another message than the one that came', () => {
-    expect(typesOf(new Tale().publish(1, 'ok', 'a').deliver(1, 1, 'b').drained())).toEqual(['misnamed'])
+    const tale = new Tale().publish(1, 'ok', 'a').deliver(1, 1, 'b').acked(1, 1, 'b')
+    expect(typesOf(tale.drained())).toEqual(['misnamed'])
   })
 
   it('calls repeated an attempt that was made twice, and resurrected what comes after its ack', () => {
-    expect(typesOf(new Tale().publish(1).deliver(1).deliver(1, 1, 'm1', 'd').drained())).toEqual(['repeated'])
-    expect(typesOf(new Tale().publish(1).deliver(1).acked(1).deliver(1, 2).drained())).toEqual(['resurrected'])
+    const taken = () => new Tale().publish(1).deliver(1).acked(1)
+    expect(typesOf(taken().deliver(1, 1, 'm1', 'd').drained())).toEqual(['repeated'])
+    expect(typesOf(taken().deliver(1, 2).acked(1, 2).drained())).toEqual(['resurrected'])
+  })
+
+  it('calls dropped what is gone though the last attempt at it was neither acked nor rejected', () => {
+    const told = () => new Tale().publish(1).deliver(1)
+    expect(check(told().drained()).anomalies).toMatchObject([{ type: 'dropped', events: [2] }])
+    expect(typesOf(told().deliver(1, 2, 'm1', 'd').acked(1, 2, 'm1', 'd').drained())).toEqual([])
   })
 
   it('finds exactly what a random fault did to a random good history', () => {
@@ -95,8 +102,10 @@ describe('the accounting of a queue', () => {
         const victim = victims[pick % Math.max(1, victims.length)]
         for (const id of present) if (kind !== 'lost' || id !== victim) tale.deliver(id).acked(id)
         const refused = types.indexOf('fail')
-        if (kind === 'unexpected' && refused >= 0) tale.deliver(refused)
-        if (kind === 'duplicated' && victim !== undefined) tale.deliver(victim, 1, 'another')
+        if (kind === 'unexpected' && refused >= 0) tale.deliver(refused).acked(refused)
+        if (kind === 'duplicated' && victim !== undefined) {
+          tale.deliver(victim, 1, 'another').acked(victim, 1, 'another')
+        }
         tale.drained()
         const isDone = kind === 'unexpected' ? refused >= 0 : kind !== 'none' && victim !== undefined
         // A copy of an acknowledged message also has another name than the one that was acknowledged.

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import {
   deliveriesOf,
+  drops,
   duplicates,
   reorderings,
   repeatedAttempts,
@@ -71,6 +72,33 @@ describe('attempts', () => {
       .take({ ...one, attempt: 4 })
       .deliver({ ...one, attempt: 3 })
     expect(resurrections(deliveriesOf(history))).toEqual([])
+  })
+})
+
+describe('a message of a queue that was emptied', () => {
+  const dropped = (story: Story, isAcknowledged = true, from = Number.POSITIVE_INFINITY) =>
+    types(drops(deliveriesOf(story.history), { from, isAcknowledged: () => isAcknowledged }))
+
+  it.each(['ack', 'reject'])('was ended by the last attempt: with an %s that was begun', (as) => {
+    expect(dropped(new Story().take(one, 'nack').deliver(again).settle(again, as))).toEqual([])
+    expect(dropped(new Story().take(one, 'nack').deliver(again).lost(again))).toEqual([['dropped', 0, 3]])
+    expect(dropped(new Story().take(one, 'nack').take(again, 'nack'))).toEqual([['dropped', 0, 3]])
+  })
+
+  it('was not ended by an ack of an earlier attempt, wherever the attempts stand in the history', () => {
+    expect(dropped(new Story().deliver(one).settle(one).lost(one).deliver(again))).toEqual([['dropped', 0, 3]])
+    expect(dropped(new Story().deliver(again).deliver(one).settle(one))).toEqual([['dropped', 0, 1]])
+    expect(dropped(new Story().take(again).deliver(one))).toEqual([])
+  })
+
+  it('was ended in each queue by itself', () => {
+    expect(dropped(new Story().take(one).deliver({ ...one, queue: 'other' }))).toEqual([['dropped', 3]])
+  })
+
+  it('may have come after the last look, if nobody knows when it was stored', () => {
+    expect(dropped(new Story().deliver(one), false, -1)).toEqual([])
+    expect(dropped(new Story().deliver(one), true, -1)).toEqual([['dropped', 0]])
+    expect(dropped(new Story().deliver(one), false, 1)).toEqual([['dropped', 0]])
   })
 })
 

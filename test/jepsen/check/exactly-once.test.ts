@@ -95,10 +95,18 @@ describe('publishes are wrong', () => {
     expect(
       verdict(
         all()
-          .deliver({ ...stored(3), attempt: 2 })
+          .take({ ...stored(3), attempt: 2 })
           .drained(),
       ),
     ).toEqual(bad('resurrected'))
+  })
+
+  it('when one is gone after it was given back, or while its consumer held it', () => {
+    const story = () => published().take(stored(1)).take(stored(2))
+    expect(verdict(story().take(stored(3), 'nack').drained())).toEqual(bad('dropped'))
+    expect(verdict(story().deliver(stored(3)).drained())).toEqual(bad('dropped'))
+    const again = { ...stored(3), consumer: '1 taker#1', attempt: 2 }
+    expect(verdict(story().deliver(stored(3)).take(again).drained())).toEqual(good)
   })
 })
 

@@ -110,8 +110,16 @@ describe('fan-out is wrong', () => {
     const story = published()
       .take(copy('all', 1))
       .take(copy('red', 1))
-      .deliver({ ...copy('red', 1), attempt: 2 })
+      .take({ ...copy('red', 1), attempt: 2 })
     expect(verdict(story.drained())).toEqual(bad('resurrected'))
+  })
+
+  it('when one of its copies is gone that was given back, or whose consumer went away', () => {
+    const story = () => published().take(copy('all', 1))
+    expect(verdict(story().take(copy('red', 1), 'nack').drained())).toEqual(bad('dropped'))
+    expect(verdict(story().deliver(copy('red', 1)).drained())).toEqual(bad('dropped'))
+    const again = { ...copy('red', 1), attempt: 2 }
+    expect(verdict(story().take(copy('red', 1), 'nack').take(again).drained())).toEqual(good)
   })
 })
 
