@@ -3,11 +3,12 @@
  * in, and once. Jepsen counts duplicates; here a message that is *stored* twice is a failure, while another attempt at the same message is
  * what at-least-once delivery is.
  *
- * Anomalies: lost, dropped, unexpected, misnamed, duplicated, repeated, resurrected.
+ * Anomalies: lost, dropped, corrupt, unexpected, misnamed, duplicated, repeated, resurrected.
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
 import {
+  corruptions,
   type Delivery,
   deliveriesOf,
   drops,
@@ -36,6 +37,7 @@ export function checkAccounting(history: readonly Event[], { concurrency }: Acco
     ...(drained ? [...lost(publishes, byId), ...drops(deliveries, emptied)] : []),
     ...unexpected(publishes, byId),
     ...misnamed(publishes, byId),
+    ...corruptions(deliveries),
     ...duplicates(deliveries),
     ...repeatedAttempts(deliveries),
     ...resurrections(deliveries),
@@ -52,7 +54,7 @@ export function checkAccounting(history: readonly Event[], { concurrency }: Acco
   return resultOf(anomalies, counts, drained)
 }
 
-const KINDS = ['lost', 'dropped', 'unexpected', 'misnamed', 'duplicated', 'repeated', 'resurrected']
+const KINDS = ['lost', 'dropped', 'corrupt', 'unexpected', 'misnamed', 'duplicated', 'repeated', 'resurrected']
 
 function idOf({ value }: Event): Json {
   return fields(value).id ?? null

@@ -17,6 +17,8 @@ export interface Delivery {
   /** What its publisher called it. */
   readonly id: Json
   readonly topic: string
+  /** Its body is not the one that was published. */
+  readonly corrupt: boolean
   readonly event: Event
   /** Its consumer has begun to settle it. */
   settle: { readonly as: string; readonly event: Event } | undefined
@@ -32,7 +34,7 @@ export function deliveriesOf(history: readonly Event[]): Delivery[] {
   const open = new Map<string, Delivery>()
   for (const event of history) {
     if (typeof event.process !== 'string') continue
-    const { queue, message, attempt, id, topic, as } = fields(event.value)
+    const { queue, message, attempt, id, topic, corrupt, as } = fields(event.value)
     const key = `${event.process} ${message} ${attempt}`
     const delivery = open.get(key)
     if (event.f === 'deliver') {
@@ -43,6 +45,7 @@ export function deliveriesOf(history: readonly Event[]): Delivery[] {
         attempt: Number(attempt),
         id: id ?? null,
         topic: String(topic),
+        corrupt: corrupt === true,
         event,
         settle: undefined,
         settled: undefined,
@@ -70,6 +73,17 @@ export function groupBy<K, T>(items: readonly T[], keyOf: (item: T) => K): Map<K
 }
 
 const indexes = (deliveries: readonly Delivery[]) => deliveries.map(({ event }) => event.index)
+
+/** `corrupt`: handed out with another body than its publisher's. */
+export function corruptions(deliveries: readonly Delivery[]): Anomaly[] {
+  return deliveries
+    .filter(({ corrupt }) => corrupt)
+    .map(({ id, queue, event }) => ({
+      type: 'corrupt',
+      message: `${JSON.stringify(id)} came out of ${queue} with another body than it was published with`,
+      events: [event.index],
+    }))
+}
 
 /** `repeated`: an attempt at a message of a queue is made once. Attempts count from 1. */
 export function repeatedAttempts(deliveries: readonly Delivery[]): Anomaly[] {

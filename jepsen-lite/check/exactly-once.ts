@@ -2,11 +2,12 @@
  * Judges publishes that were sent again and again: each acknowledged one is stored once, under the id that its publisher was told; what was
  * refused is not; what nobody knows of is stored once at most. Those of one publisher are stored in the order of its calls.
  *
- * Anomalies: lost, dropped, duplicated, misnamed, unexpected, reordered, repeated, resurrected.
+ * Anomalies: lost, dropped, corrupt, duplicated, misnamed, unexpected, reordered, repeated, resurrected.
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
 import {
+  corruptions,
   type Delivery,
   deliveriesOf,
   drops,
@@ -46,6 +47,7 @@ export function checkExactlyOnce(
     ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
     ...publishes.flatMap(misnamed),
     ...unexpected(deliveries, known),
+    ...corruptions(deliveries),
     ...duplicates(deliveries),
     ...repeatedAttempts(deliveries),
     ...resurrections(deliveries),

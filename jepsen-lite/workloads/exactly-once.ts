@@ -13,6 +13,7 @@ import type { Random } from '../random.ts'
 import { completionOf, completionOfBurst, type MessageOutcome } from '../workers/completion.ts'
 import type { ClientContext, Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts'
 import { DRAIN, Drainer } from './draining.ts'
+import { padded } from './padding.ts'
 import { type Cut, Relay } from './relay.ts'
 import { Taker } from './taker.ts'
 
@@ -160,7 +161,7 @@ class ExactlyOnceClient implements WorkloadClient {
 
   async #publishOne(id: Json, size: number): Promise<MessageOutcome> {
     try {
-      const { id: message } = await this.#cut.publish(TOPIC, { id, padding: 'x'.repeat(size) })
+      const { id: message } = await this.#cut.publish(TOPIC, padded(id, size))
       return { id, type: 'ok', message }
     } catch (error) {
       return { id, ...completionOf(error) }

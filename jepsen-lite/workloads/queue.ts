@@ -10,6 +10,7 @@ import type { Completion, Json, Operation } from '../history.ts'
 import { completionOf } from '../workers/completion.ts'
 import type { ClientContext, Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts'
 import { DRAIN, Drainer } from './draining.ts'
+import { isCorrupt, padded } from './padding.ts'
 import { Taker } from './taker.ts'
 
 const PREFIX = 'queue.'
@@ -92,7 +93,7 @@ class QueueClient implements WorkloadClient {
       if (f === 'drain') return await this.#drainer.drain()
       if (f === 'receive') return await this.#receive(value)
       const { id, padding } = fields(value)
-      const { id: message } = await this.#client.publish(TOPIC, { id, padding: 'x'.repeat(Number(padding)) })
+      const { id: message } = await this.#client.publish(TOPIC, padded(id ?? null, Number(padding)))
       return { type: 'ok', value: { id: id ?? null, message } }
     } catch (error) {
       return completionOf(error)
@@ -116,7 +117,8 @@ class QueueClient implements WorkloadClient {
     const consumer = `${process} receive`
     const id = fields(message.body as Json).id ?? null
     const which = { queue: QUEUE, message: message.id, attempt: message.attempt }
-    await emit(consumer, 'deliver', { ...which, id, topic: message.topic })
+    const corrupt: { readonly [key: string]: Json } = isCorrupt(message.body as Json) ? { corrupt: true } : {}
+    await emit(consumer, 'deliver', { ...which, id, topic: message.topic, ...corrupt })
     const { as } = decide(message, id)
     await emit(consumer, 'settle', { ...which, as })
     try {

@@ -88,6 +88,14 @@ describe('the accounting of a queue', () => {
     expect(typesOf(told().deliver(1, 2, 'm1', 'd').acked(1, 2, 'm1', 'd').drained())).toEqual([])
   })
 
+  it('calls corrupt what came out with another body', () => {
+    const tale = new Tale().publish(1).deliver(1).acked(1).drained()
+    expect(typesOf(tale)).toEqual([])
+    const { index, value } = tale.events[2]!
+    tale.events[2] = { ...tale.events[2]!, value: { ...(value as { readonly [key: string]: Json }), corrupt: true } }
+    expect(check(tale).anomalies).toMatchObject([{ type: 'corrupt', events: [index] }])
+  })
+
   it('finds exactly what a random fault did to a random good history', () => {
     const story = fc.array(fc.constantFrom('ok', 'info', 'fail'), { minLength: 1, maxLength: 30 })
     const fault = fc.constantFrom('none', 'lost', 'unexpected', 'duplicated')

@@ -101,6 +101,19 @@ describe('publishes are wrong', () => {
     ).toEqual(bad('resurrected'))
   })
 
+  it('when one comes out with another body', () => {
+    const { consumer, queue, id, message } = stored(3)
+    const told = { queue, id, message, attempt: 1, topic: 't' }
+    const story = (more: { readonly [key: string]: Json }) =>
+      published()
+        .take(stored(1))
+        .take(stored(2))
+        .tell(consumer, 'deliver', { ...told, ...more })
+        .settle(stored(3))
+    expect(verdict(story({ corrupt: true }).drained())).toEqual(bad('corrupt'))
+    expect(verdict(story({}).drained())).toEqual(good)
+  })
+
   it('when one is gone after it was given back, or while its consumer held it', () => {
     const story = () => published().take(stored(1)).take(stored(2))
     expect(verdict(story().take(stored(3), 'nack').drained())).toEqual(bad('dropped'))

@@ -1,0 +1,18 @@
+import { describe, expect, it } from 'vitest'
+import { isCorrupt, padded } from '../../../jepsen-lite/workloads/padding.ts'
+
+describe('a padded body', () => {
+  it.each([0, 100, 60_000])('of %s characters is right as it was made', (size) => {
+    expect(isCorrupt(padded(7, size))).toBe(false)
+    expect(isCorrupt({ id: 7, fates: [] })).toBe(false)
+  })
+
+  it('is corrupt when it is shorter, another one or partly so, or without what it says', () => {
+    const { id, size, padding } = padded(7, 100) as { id: number; size: number; padding: string }
+    expect(isCorrupt({ id, size, padding: padding.slice(1) })).toBe(true)
+    expect(isCorrupt({ ...padded(8, 100), id })).toBe(true)
+    expect(isCorrupt({ id, size, padding: `${padding.slice(1)}x` })).toBe(true)
+    expect(isCorrupt({ id, size })).toBe(true)
+    expect(isCorrupt({ id, padding })).toBe(true)
+  })
+})
