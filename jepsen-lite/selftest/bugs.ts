@@ -62,7 +62,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       },
     ],
     finder: { workload: 'queue', nemesis: 'lost-writes', seconds: 20, seed: 2, rate: 500 },
-    anomalies: ['lost', 'repeated', 'resurrected', 'duplicated', 'diverged'],
+    anomalies: ['lost', 'dropped', 'repeated', 'resurrected', 'duplicated', 'diverged'],
     quick: false,
   },
   {
@@ -72,7 +72,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       { file: 'raft/quorum.js', find: 'if (count > half)\n            reached = value', replace: 'reached = value' },
     ],
     finder: { workload: 'queue', nemesis: 'partition', seconds: 20, seed: 1, rate: 1000 },
-    anomalies: ['lost', 'repeated', 'resurrected', 'duplicated', 'diverged'],
+    anomalies: ['lost', 'dropped', 'repeated', 'resurrected', 'duplicated', 'diverged'],
     quick: false,
   },
   {
