@@ -5,11 +5,10 @@
  *     0 valid   1 invalid   2 unknown, or it was called wrongly, or no run came about
  */
 import { randomInt } from 'node:crypto'
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { Cluster } from './cluster/cluster.ts'
 import { networks } from './cluster/networks.ts'
 import { nemeses } from './nemeses/index.ts'
 import {
@@ -21,10 +20,8 @@ import {
   UsageError,
   whyNot,
 } from './options.ts'
-import { writeResults } from './report/results.ts'
+import { runReal } from './real-run.ts'
 import type { RunResult, Verdict } from './run/result.ts'
-import { ownWorkloads, runTest } from './run/run.ts'
-import type { RunCluster } from './run/run-cluster.ts'
 import { ownBin } from './run/versions.ts'
 import { workloads } from './workloads/index.ts'
 
@@ -181,20 +178,11 @@ async function runOne(options: RunOptions, { results, keepData }: Typed): Promis
   const { workload, nemeses: names, seed, seconds, nodes } = options.settings
   const stamp = new Date().toISOString().replace(/[-:]|\..*/g, '')
   const folder = path.resolve(results, `${stamp}-${workload}-${seed}`)
-  mkdirSync(folder, { recursive: true })
   const faults = names.length === 0 ? 'no faults' : names.join(', ')
   process.stdout.write(`${workload} under ${faults}: ${nodes} nodes, ${seconds} s, seed ${seed}\n${folder}\n`)
   const { stopped, forget } = onInterrupt()
   try {
-    const result = await runTest(options, {
-      folder,
-      terminal: process.stdout,
-      stopped,
-      startCluster: (needs): Promise<RunCluster> => Cluster.start(needs),
-      workloadModule: ownWorkloads,
-      execArgv: process.execArgv,
-    })
-    await writeResults(result, folder)
+    const result = await runReal(options, { folder, terminal: process.stdout, stopped })
     if (result.verdict.valid === true && keepData !== true) {
       rmSync(path.join(folder, 'data'), { recursive: true, force: true })
     }

@@ -7,16 +7,7 @@
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
-import {
-  corruptions,
-  type Delivery,
-  deliveriesOf,
-  drops,
-  duplicates,
-  groupBy,
-  repeatedAttempts,
-  resurrections,
-} from './deliveries.ts'
+import { anomaliesOf, type Delivery, deliveriesOf, drops, groupBy } from './deliveries.ts'
 import { countOf, type Done, drainedFrom, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
 
 export interface AccountingOptions {
@@ -37,10 +28,7 @@ export function checkAccounting(history: readonly Event[], { concurrency }: Acco
     ...(drained ? [...lost(publishes, byId), ...drops(deliveries, emptied)] : []),
     ...unexpected(publishes, byId),
     ...misnamed(publishes, byId),
-    ...corruptions(deliveries),
-    ...duplicates(deliveries),
-    ...repeatedAttempts(deliveries),
-    ...resurrections(deliveries),
+    ...anomaliesOf(deliveries),
   ]
   const recovered = publishes.filter(({ type, invoke }) => type === 'info' && byId.has(idOf(invoke)))
   const counts = {

@@ -11,15 +11,13 @@
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
 import {
+  anomaliesOf,
   type Delivery,
   deliveriesOf,
   drops,
-  duplicates,
   groupBy,
   type Placed,
   reorderings,
-  repeatedAttempts,
-  resurrections,
   unexpectedDeliveries,
 } from './deliveries.ts'
 import { countOf, type Done, drainedFrom, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
@@ -54,9 +52,7 @@ export function checkConsumers(
     ...unexpectedDeliveries(deliveries, publishes),
     ...(drained ? lost(deliveries, publishes) : []),
     ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
-    ...duplicates(deliveries),
-    ...repeatedAttempts(deliveries),
-    ...resurrections(deliveries),
+    ...anomaliesOf(deliveries),
     ...checkPrefetch(history),
     ...checkOwners(history),
   ]

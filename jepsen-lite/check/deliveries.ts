@@ -74,8 +74,13 @@ export function groupBy<K, T>(items: readonly T[], keyOf: (item: T) => K): Map<K
 
 const indexes = (deliveries: readonly Delivery[]) => deliveries.map(({ event }) => event.index)
 
+/** What is wrong whatever the workload: its own rules come beside these. */
+export function anomaliesOf(deliveries: readonly Delivery[]): Anomaly[] {
+  return [corruptions, duplicates, repeatedAttempts, resurrections].flatMap((rule) => rule(deliveries))
+}
+
 /** `corrupt`: handed out with another body than its publisher's. */
-export function corruptions(deliveries: readonly Delivery[]): Anomaly[] {
+function corruptions(deliveries: readonly Delivery[]): Anomaly[] {
   return deliveries
     .filter(({ corrupt }) => corrupt)
     .map(({ id, queue, event }) => ({

@@ -6,18 +6,7 @@
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
-import {
-  corruptions,
-  type Delivery,
-  deliveriesOf,
-  drops,
-  duplicates,
-  groupBy,
-  type Placed,
-  reorderings,
-  repeatedAttempts,
-  resurrections,
-} from './deliveries.ts'
+import { anomaliesOf, type Delivery, deliveriesOf, drops, groupBy, type Placed, reorderings } from './deliveries.ts'
 import { countOf, type Done, drainedFrom, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
 
 /** One message of an operation that publishes several. */
@@ -47,10 +36,7 @@ export function checkExactlyOnce(
     ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
     ...publishes.flatMap(misnamed),
     ...unexpected(deliveries, known),
-    ...corruptions(deliveries),
-    ...duplicates(deliveries),
-    ...repeatedAttempts(deliveries),
-    ...resurrections(deliveries),
+    ...anomaliesOf(deliveries),
     ...reordered(deliveries, known),
   ]
   const are = (type: string) => publishes.filter((each) => each.type === type)

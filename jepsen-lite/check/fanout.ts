@@ -7,16 +7,7 @@
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
 import { Bindings } from './bindings.ts'
-import {
-  type Delivery,
-  deliveriesOf,
-  drops,
-  duplicates,
-  groupBy,
-  repeatedAttempts,
-  resurrections,
-  unexpectedDeliveries,
-} from './deliveries.ts'
+import { anomaliesOf, type Delivery, deliveriesOf, drops, groupBy, unexpectedDeliveries } from './deliveries.ts'
 import { countOf, type Done, drainedFrom, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
 import { matches } from './topics.ts'
 
@@ -55,9 +46,7 @@ export function checkFanout(history: readonly Event[], options: FanoutOptions): 
     ...spreads.flatMap(misrouted),
     ...(drained ? spreads.flatMap(missing) : []),
     ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
-    ...duplicates(deliveries),
-    ...repeatedAttempts(deliveries),
-    ...resurrections(deliveries),
+    ...anomaliesOf(deliveries),
   ]
   const counts = {
     ...countOf(operations, 'publish'),

@@ -9,15 +9,13 @@
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
 import {
+  anomaliesOf,
   type Delivery,
   deliveriesOf,
   drops,
-  duplicates,
   groupBy,
   type Placed,
   reorderings,
-  repeatedAttempts,
-  resurrections,
   unexpectedDeliveries,
 } from './deliveries.ts'
 import { countOf, type Done, drainedFrom, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
@@ -47,9 +45,7 @@ export function checkFifo(history: readonly Event[], concurrency: number): Check
     ...(drained ? lost(messages, deliveries) : []),
     ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
     ...unexpectedDeliveries(deliveries, byId),
-    ...duplicates(deliveries),
-    ...repeatedAttempts(deliveries),
-    ...resurrections(deliveries),
+    ...anomaliesOf(deliveries),
   ]
   const first = deliveries.filter(({ attempt }) => attempt === 1).length
   const counts = {

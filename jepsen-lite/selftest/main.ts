@@ -2,15 +2,13 @@
  * `npm run jepsen:selftest`: every planted bug, or with --quick those that are found fast, or with --only NAME those whose names begin so.
  * Exit code 0: all found.
  */
-import { mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { Cluster } from '../cluster/cluster.ts'
 import { nemeses } from '../nemeses/index.ts'
 import { runOptionsOf } from '../options.ts'
-import { writeResults } from '../report/results.ts'
-import { ownWorkloads, runTest } from '../run/run.ts'
+import { runReal } from '../real-run.ts'
 import { ownBin } from '../run/versions.ts'
 import { workloads } from '../workloads/index.ts'
 import { plantedBugs, simulatedBugs } from './bugs.ts'
@@ -27,16 +25,8 @@ const run: SelftestHooks['run'] = async (finder, seed, bin, results) => {
     { workload, nemesis, seconds, seed, nodes: 3, bin, nodeOptions, ...(rate === undefined ? {} : { rate }) },
     { workloads, nemeses },
   )
-  mkdirSync(results, { recursive: true })
-  const result = await runTest(options, {
-    folder: results,
-    terminal: { write: () => {} },
-    stopped: new AbortController().signal,
-    startCluster: (needs) => Cluster.start(needs),
-    workloadModule: ownWorkloads,
-    execArgv: process.execArgv,
-  })
-  await writeResults(result, results)
+  const terminal = { write: () => {} }
+  const result = await runReal(options, { folder: results, terminal, stopped: new AbortController().signal })
   rmSync(path.join(results, 'data'), { recursive: true, force: true })
   return result
 }
