@@ -1,4 +1,9 @@
-/** Whether all replicas hold the same state: equal applied index, equal hash. Different hashes at one index are a divergence, and no waiting mends that. */
+/**
+ * Whether all replicas, learners' too, hold the same: equal applied index, equal hash, and every message body that the state refers to, which the
+ * hash does not cover. Different hashes at one index are a divergence, and no waiting mends that. A body that is still missing when time is over is
+ * none: peers are asked for it for as long as it takes, and nobody was promised how long that is. But a run that ends so has not shown that the
+ * node holds again what it is counted for.
+ */
 import { performance } from 'node:perf_hooks'
 import type { NodeStatus } from './admin.ts'
 
@@ -33,10 +38,12 @@ export function judge(statuses: ReadonlyMap<string, NodeStatus | undefined>): Ag
       continue
     }
     const isDoubtful = status.doubt !== 0
-    told.push(`${id} ${status.stateHash} at ${status.appliedIndex}${isDoubtful ? ', in doubt' : ''}`)
+    const { stateHash, appliedIndex, member, missingBodies } = status
+    const lacks = missingBodies === 0 ? '' : `, bodies missing of ${missingBodies} entries`
+    told.push(`${id} ${stateHash} at ${appliedIndex}${isDoubtful ? ', in doubt' : ''}${lacks}`)
     // A node in doubt does not count yet: its cluster has less than it seems.
-    if (status.member === 'none' || isDoubtful) isWhole = false
-    hashes.set(status.appliedIndex, (hashes.get(status.appliedIndex) ?? new Set()).add(status.stateHash))
+    if (member === 'none' || isDoubtful || missingBodies !== 0) isWhole = false
+    hashes.set(appliedIndex, (hashes.get(appliedIndex) ?? new Set()).add(stateHash))
   }
   const diverged = [...hashes.values()].some(({ size }) => size > 1)
   const [[index, [hash] = []] = []] = hashes

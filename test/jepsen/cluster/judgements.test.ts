@@ -29,12 +29,36 @@ describe('agreement', () => {
     expect(judge(all)).toMatchObject({ ok: false, diverged: true, what: 'n1 abc at 7, n2 abd at 7, n3 does not tell' })
   })
 
-  it('is not reached while somebody lags, does not answer, is in doubt, or is no member', () => {
-    const first = ['n1', status(7, 'abc')] as const
-    for (const second of [status(6, 'abb'), undefined, { ...status(7, 'abc'), doubt: 3 }, status(7, 'abc', 'none')]) {
-      expect(judge(new Map([first, ['n2', second]]))).toMatchObject({ ok: false, diverged: false })
-    }
+  const reached = (second: NodeStatus | undefined) =>
+    judge(
+      new Map([
+        ['n1', status(7, 'abc')],
+        ['n2', second],
+      ]),
+    )
+
+  it.each([
+    ['lags', status(6, 'abb')],
+    ['does not answer', undefined],
+    ['is in doubt', { ...status(7, 'abc'), doubt: 3 }],
+    ['is no member', status(7, 'abc', 'none')],
+    ['lacks bodies', { ...status(7, 'abc'), missingBodies: 2 }],
+    ['is a learner that lags', status(6, 'abb', 'learner')],
+    ['is a learner that lacks bodies', { ...status(7, 'abc', 'learner'), missingBodies: 1 }],
+  ])('is not reached while somebody %s, and nothing has diverged', (_, second) => {
+    expect(reached(second)).toMatchObject({ ok: false, diverged: false })
+  })
+
+  it('takes a learner for a replica like others', () => {
+    expect(reached(status(7, 'abc', 'learner'))).toEqual({ ok: true, index: 7, hash: 'abc' })
+    expect(reached(status(7, 'abd', 'learner'))).toMatchObject({ ok: false, diverged: true })
+  })
+
+  it('is nobody’s where there are no replicas, and tells who lacks what', () => {
     expect(judge(new Map())).toMatchObject({ ok: false, diverged: false })
+    expect(reached({ ...status(7, 'abc'), missingBodies: 2 })).toMatchObject({
+      what: 'n1 abc at 7, n2 abc at 7, bodies missing of 2 entries',
+    })
   })
 })
 
