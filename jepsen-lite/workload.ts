@@ -16,8 +16,13 @@ export interface Workload {
   readonly concurrency: number
   /** Operations per second of all processes together when `--rate` is not given; 0: as fast as they can. */
   readonly rate: number
-  /** Of the operations that must succeed for a verdict: those named here, at least so many a minute (anchor against empty runs). */
+  /**
+   * Of what must succeed for a verdict, operations and what consumers tell: those named here, at least so many a minute while faults come and
+   * go (anchor against empty runs). Far below what happens, even if there is no leader half of the time.
+   */
   readonly floors: Readonly<Record<string, number>>
+  /** The operation that only a cluster that works lets succeed: once at least in each quiet time between faults that is long enough. */
+  readonly pulse: string
   /** Settings of the nodes that it needs, under those that the user gives. */
   readonly nodeOptions?: Readonly<Record<string, Json>>
   /** Before the first fault: queues and bindings. */

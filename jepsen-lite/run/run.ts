@@ -11,6 +11,7 @@ import { type Random, seeded } from '../random.ts'
 import { WorkerPool } from '../workers/pool.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
 import { Faults } from './faults.ts'
+import { countsOf, shortfallsOf } from './floors.ts'
 import { Pacing } from './pacing.ts'
 import { Progress, type Terminal } from './progress.ts'
 import { Recorder } from './recorder.ts'
@@ -18,7 +19,7 @@ import type { PhaseName, PhaseWindow, RunResult, WatchSample } from './result.ts
 import type { ClusterNeeds, ClusterSeen, RunCluster } from './run-cluster.ts'
 import { planSchedule, type ScheduledFault } from './schedule.ts'
 import { Slots } from './slots.ts'
-import { bitesOf, countsOf, verdictOf } from './verdict.ts'
+import { bitesOf, verdictOf } from './verdict.ts'
 import { versionsOf } from './versions.ts'
 
 export interface RunHooks {
@@ -207,15 +208,15 @@ class Run {
     }
     const { workload, nemeses } = this.#options
     const faults = this.#faults?.windows ?? []
+    const history = this.#recorder.events
+    const operated = { history, workload, from: this.#faultsBeganNs, to: this.#faultsEndedNs, faults }
     return verdictOf({
       check: this.#check(cluster),
       anomalies: this.#anomalies,
-      counts: countsOf(this.#recorder.events),
-      floors: workload.floors,
-      seconds: (this.#faultsEndedNs - this.#faultsBeganNs) / 1e9,
+      counts: countsOf(history),
       bite: bitesOf(nemeses, faults),
       faults,
-      shortcomings: this.#shortcomings,
+      shortcomings: [...this.#shortcomings, ...shortfallsOf(operated)],
     })
   }
 

@@ -2,7 +2,6 @@
  * What a run proves. Invalid: something is wrong, however little else the run can say. Unknown: nothing is wrong, but the run was no test:
  * its faults did nothing, too little succeeded, or its end could not be looked at. Valid: all the rest.
  */
-import type { Event } from '../history.ts'
 import type { Nemesis } from '../nemesis.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
 import { sumOf } from './faults.ts'
@@ -14,12 +13,9 @@ export interface Evidence {
   readonly anomalies: readonly Anomaly[]
   /** `ok.publish`, …: see countsOf. */
   readonly counts: Readonly<Record<string, number>>
-  readonly floors: Readonly<Record<string, number>>
-  /** How long operations went on under faults. */
-  readonly seconds: number
   readonly bite: readonly Bite[]
   readonly faults: readonly FaultWindow[]
-  /** What kept the run from its orderly end (not healed, not drained, not agreed, ended early), as sentences. */
+  /** What kept the run from its orderly end (not healed, not drained, not agreed, ended early), and what there was too little of; as sentences. */
   readonly shortcomings: readonly string[]
 }
 
@@ -34,30 +30,14 @@ export function verdictOf(evidence: Evidence): Verdict {
   return { valid: reasons.length === 0 ? true : 'unknown', reasons, anomalies, counts, bite }
 }
 
-function doubtsOf({ check, counts, floors, seconds, bite, faults, shortcomings }: Evidence): string[] {
+function doubtsOf({ check, bite, faults, shortcomings }: Evidence): string[] {
   const doubts = [...shortcomings]
   if (check.valid === 'unknown') doubts.push(`the checker could not decide: ${check.reason ?? 'it does not say why'}`)
   for (const { nemesis, problem } of bite) {
     if (problem !== undefined) doubts.push(`${nemesis} did not bite: ${problem}`)
   }
   for (const { error } of faults) if (error !== undefined) doubts.push(error)
-  for (const [f, perMinute] of Object.entries(floors)) {
-    const least = Math.ceil((perMinute * seconds) / 60)
-    const found = counts[`ok.${f}`] ?? 0
-    if (found < least) doubts.push(`only ${found} of at least ${least} ${f} succeeded`)
-  }
   return doubts
-}
-
-/** How many operations ended how: `ok.publish`, `fail.publish`, `info.publish`. */
-export function countsOf(history: readonly Event[]): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const { type, f, process } of history) {
-    if (type === 'invoke' || process === 'nemesis') continue
-    const name = `${type}.${f}`
-    counts[name] = (counts[name] ?? 0) + 1
-  }
-  return counts
 }
 
 /** Whether the faults of each nemesis did what they are for. */

@@ -40,6 +40,7 @@ export const consumers: Workload = {
   concurrency: 6,
   rate: 150,
   floors: { publish: 200, own: 5, away: 5 },
+  pulse: 'publish',
   nodeOptions: { sessionLeaseMs: SESSION_LEASE_MS, detachGraceMs: DETACH_GRACE_MS },
 
   async setup({ client }) {

@@ -36,6 +36,7 @@ export const exactlyOnce: Workload = {
   concurrency: 6,
   rate: 60,
   floors: { publish: 100, cut: 30 },
+  pulse: 'publish',
   nodeOptions: { sessionLeaseMs: SESSION_LEASE_MS },
 
   async setup({ client }) {

@@ -35,6 +35,7 @@ export const fanout: Workload = {
   concurrency: 6,
   rate: 120,
   floors: { publish: 200, bind: 10, unbind: 5 },
+  pulse: 'publish',
 
   async setup({ client }) {
     for (const [name, patterns] of Object.entries(BOUND)) {

@@ -27,6 +27,7 @@ export const fifo: Workload = {
   concurrency: 10,
   rate: 100,
   floors: { publish: 300, deliver: 1000 },
+  pulse: 'publish',
 
   async setup({ client }) {
     for (const queue of queues) {

@@ -32,6 +32,7 @@ export const linearizable: Workload = {
   concurrency: 12,
   rate: 150,
   floors: { publish: 400, receive: 400, length: 100 },
+  pulse: 'publish',
 
   async setup() {},
 

@@ -33,6 +33,7 @@ export const queue: Workload = {
   concurrency: 10,
   rate: 200,
   floors: { publish: 500, deliver: 500, receive: 50 },
+  pulse: 'publish',
 
   async setup({ client }) {
     await client.queue(QUEUE).declare()

@@ -28,6 +28,7 @@ export const requestReply: Workload = {
   concurrency: 8,
   rate: 120,
   floors: { request: 200 },
+  pulse: 'request',
 
   async setup() {},
 
