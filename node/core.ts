@@ -88,6 +88,8 @@ export class NodeCore {
       onFetchRequest: (from, request) => this.#checkpointing.onFetchRequest(from, request),
       onFetchResponse: (from, response) => this.#checkpointing.onFetchResponse(from, response),
       onRoute: (peer) => {
+        // What it heard on the former path may have changed since.
+        this.#tellRoom(peer, this.#room.disk.isFull)
         this.group.onRoute(peer)
         this.#checkpointing.onRoute()
       },
@@ -151,9 +153,13 @@ export class NodeCore {
       checkpointBytes: () => storage.checkpoints.current?.bytes,
       onFull: () => this.#checkpointing.makeRoom(),
       tell: (isFull) => {
-        for (const peer of this.#peers()) this.#mesh.sendNotes(peer, [{ type: 'disk', isFull }])
+        for (const peer of this.#peers()) this.#tellRoom(peer, isFull)
       },
     })
+  }
+
+  #tellRoom(peer: string, isFull: boolean): void {
+    this.#mesh.sendNotes(peer, [{ type: 'disk', isFull }])
   }
 
   #makeCheckpointing(): Checkpointing {
@@ -229,6 +235,7 @@ export class NodeCore {
       group: GROUP.id,
       router,
       bodies: new Bodies(this.#checkpointing.entries, (error) => this.fail(error)),
+      owed: (session) => machine.owed(session),
       handlers: {
         onRequests: (session, items) => this.#volatile.ask(session, items),
         onReplies: (_, items) => this.#volatile.answer(items),

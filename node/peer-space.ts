@@ -2,7 +2,7 @@
  * Which members say that their disks are nearly full. A node whose disk is full stops; so a leader takes no more messages in when those with
  * room are no majority any more: they would be the last ones that the cluster takes, and nobody could take them out.
  *
- * A saying holds for a while and is repeated while it is true: a node that has gone has said nothing.
+ * A saying holds for a while and is repeated while it is true: a node that has gone has said nothing. One that comes back says how it stands.
  *
  * Never: looks at this node's own disk (disk-space.ts).
  */

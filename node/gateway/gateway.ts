@@ -22,6 +22,8 @@ export interface GatewayOptions extends Omit<SessionOptions, 'bufferBytesMax'> {
   readonly config: NodeConfig
   readonly boot: Boot
   readonly router: Router
+  /** What an attached session has been given and has not settled. */
+  readonly owed: (session: number) => Iterable<Effect>
 }
 
 /** What clients that wait for their sessions may have sent, bytes: a hello lists all deliveries that its client holds. */
@@ -272,7 +274,14 @@ export class Gateway {
         heartbeatMs: config.clientHeartbeatMs,
       }),
     )
+    // The machine jumped over the first answer, and what the session was given since then met no socket.
+    if (this.#isUnclaimed(effect.to)) for (const owed of this.#options.owed(session)) client.perform(owed)
     if (this.#leaving !== undefined) client.goodbye(Math.max(0, this.#leaving.untilMs - this.#options.clock.now()))
+  }
+
+  #isUnclaimed({ session, epoch }: Attachment): boolean {
+    const { attachments = [] } = this.#unclaimed ?? {}
+    return attachments.some((each) => each.session === session && each.epoch === epoch)
   }
 
   #refused(nonce: number, code: ErrorCode, message: string): void {

@@ -20,7 +20,7 @@ import { listenersOf } from './listening.ts'
 import { applyNodeCommand } from './node-commands.ts'
 import { refuseFrame } from './outcomes.ts'
 import { applyPublish, applyRefusedPublish } from './publish.ts'
-import { resumeEffects } from './resume.ts'
+import { owedEffects, resumeEffects } from './resume.ts'
 import { applySettle } from './settle.ts'
 import { inForce, type Listener, State, type Totals } from './state.ts'
 import { type QueueStats, type SessionSummary, statsOf, summaryOf } from './stats.ts'
@@ -149,6 +149,12 @@ export class Machine {
    */
   resume(node: string, bootId: number): IterableIterator<Effect> {
     return resumeEffects(this.#state, node, bootId)
+  }
+
+  /** What that session has open, as deliver effects; nothing when it is not attached. To be used up before the next entry is applied. */
+  owed(session: number): Iterable<Effect> {
+    const known = this.#state.sessions.get(session)
+    return known === undefined ? [] : owedEffects(known)
   }
 
   #applyFrame(step: Step, entry: EntryReader, data: Uint8Array): void {

@@ -15,23 +15,32 @@ export function* resumeEffects(state: State, node: string, bootId: number): Iter
   if (boot === undefined || boot.bootId !== bootId) return
   for (const session of boot.sessions) {
     if (inForce(session) === undefined) continue
-    const consumers = [...session.consumers.values()].filter(({ queue }) => !queue.deleted)
-    yield resumed(session, consumers)
-    for (const consumer of consumers) {
-      yield* openDeliveries(session, consumer)
-      if (consumer.served) yield received(session, consumer)
-    }
+    yield resumed(session)
+    yield* owedEffects(session)
   }
 }
 
-function resumed(session: Session, consumers: readonly Consumer[]): Effect {
+/** What the session has been given and has not settled, if it is attached. */
+export function* owedEffects(session: Session): IterableIterator<Effect> {
+  if (inForce(session) === undefined) return
+  for (const consumer of consumersOf(session)) {
+    yield* openDeliveries(session, consumer)
+    if (consumer.served) yield received(session, consumer)
+  }
+}
+
+function resumed(session: Session): Effect {
   return {
     type: 'resumed',
     to: inForce(session)!,
     lastSequence: session.lastSequence,
     outcomes: [...session.outcomes.values()],
-    consumers: consumers.map(({ id }) => id),
+    consumers: consumersOf(session).map(({ id }) => id),
   }
+}
+
+function consumersOf(session: Session): Consumer[] {
+  return [...session.consumers.values()].filter(({ queue }) => !queue.deleted)
 }
 
 /** What of it is settled was told to the client before, or is not open in its eyes either. */

@@ -118,6 +118,7 @@ class Scene {
       group: 0,
       router: this.router,
       bodies: new Bodies(source, (error) => expect.fail(String(error))),
+      owed: (session) => this.world.machine.owed(session),
       handlers: {
         onRequests: () => {},
         onReplies: () => {},
@@ -399,5 +400,22 @@ describe('a gateway whose machine jumped', () => {
     await scene.commit()
     expect(client.kinds).toEqual(['welcome'])
     expect(scene.world.machine.session(client.session)?.attachment).toBeDefined()
+  })
+
+  it('gives one that was attached unseen what it was given since then, once it has its socket', async () => {
+    const { scene, client, publisher } = await consuming()
+    const { session } = client
+    const next = new TestClient(scene.gateway)
+    next.hello({ session, connection: 2 })
+    await scene.commit({ missed: true })
+    publisher.publish('a')
+    await scene.jump()
+    scene.perform(publisher.publish('a'))
+    expect(next.kinds).toEqual([])
+    scene.router.lead('n1')
+    await scene.commit()
+    expect(next.kinds).toEqual(['welcome', 'deliver'])
+    // The two that it does not name as held have gone back, and were given again before all others.
+    expect(next.deliveries).toEqual([3, 4, 5, 6])
   })
 })

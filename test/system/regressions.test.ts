@@ -12,6 +12,10 @@ const found: readonly (readonly [bug: string, seed: number])[] = [
   // test/raft/founding.test.ts
   ['a cluster was never founded once a crash had torn the first write of a member', 345],
   ['a cluster was never founded once a crash had torn the first write of a member', 949],
+  // test/node/gateway.test.ts
+  ['what a session was given while its node jumped over its attachment was lost until its visibility ended', 302_313],
+  ['what a session was given while its node jumped over its attachment was lost until its visibility ended', 401_886],
+  ['a leader went by what a peer had said of its disk on a path that is gone, and refused publishes', 500_243],
 ]
 
 it.each(found)('no longer: %s (seed %i)', { timeout: 60_000 }, async (_, seed) => {
