@@ -125,7 +125,6 @@ export class SimulatedNode {
     }
     this.#life = life
     if (this.#isClockToBeSet) this.#wallOffsetMs = this.#wallOffsetMsMax
-    this.#isClockToBeSet = false
     trace.note('start', this.id, life.number)
     this.#open(life).catch((error: unknown) => this.#fail(life, error))
   }
@@ -151,14 +150,18 @@ export class SimulatedNode {
     if (this.#life === life) this.#end(life, false)
   }
 
-  /** The wall clock jumps. */
+  /** The wall clock jumps; not while a process without a counter of its boots reads it for the first. */
   jump(ms: number): void {
+    if (this.#isClockToBeSet && this.#life !== undefined) return
     this.#wallOffsetMs += ms
     this.#wallOffsetMsMax = Math.max(this.#wallOffsetMsMax, this.#wallOffsetMs)
     this.#world.trace.note('jump', this.id, ms)
   }
 
-  /** Whoever has lost the counter of its boots must not have lost the time as well: its next life finds the wall clock put right. */
+  /**
+   * Whoever has lost the counter of its boots must not have lost the time as well: its lives find the wall clock put right, until one of them
+   * has a counter again.
+   */
   setClock(): void {
     this.#isClockToBeSet = true
   }
@@ -270,6 +273,7 @@ export class SimulatedNode {
         else life.core.fail(error)
       },
     })
+    if (this.#life === life) this.#isClockToBeSet = false
     const recovered = await readCheckpoint(storage.checkpoints)
     if (this.#life !== life) return
     const random = this.#random.fork()

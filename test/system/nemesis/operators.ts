@@ -43,12 +43,16 @@ export class Operators {
 
   /** Asks whoever leads until the node is a voter. */
   #bringBack(node: SimulatedNode): void {
-    const { scheduler } = this.#realm
+    const { nodes, scheduler } = this.#realm
     const leader = this.#realm.leader()
     const status = leader?.group.driver.status()
     const { voters, votersOutgoing } = status?.membership ?? { voters: [], votersOutgoing: [] }
     // A removal that nobody has heard the end of may still be on its way through the log.
-    const isCertain = status?.commitIndex === status?.lastIndex && votersOutgoing.length === 0
+    // And a leader that was replaced while it stood still does not know that yet: all must be in its term.
+    const isCertain =
+      status?.commitIndex === status?.lastIndex &&
+      votersOutgoing.length === 0 &&
+      nodes.every(({ core }) => core?.group.driver.status().term === status?.term)
     if (isCertain && node.isAmong(voters)) return
     const again = () => void scheduler.after(operatorPauseMs, () => this.#bringBack(node))
     if (leader === undefined) again()
