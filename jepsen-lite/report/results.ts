@@ -1,6 +1,6 @@
 /**
- * Writes what a run leaves behind into its folder, beside the nodes' logs: results.json (all but the history, and figures made of it),
- * history.jsonl, history.edn, report.html, and a README.txt that says what is what and how to do the run again.
+ * Writes what a run leaves behind into its folder, beside the nodes' logs and history.jsonl, which was written as the run went: results.json
+ * (all but the history, and figures made of it), history.edn, report.html, and a README.txt that says what is what and how to do the run again.
  */
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -16,11 +16,6 @@ import { endOfFaults, leadershipsOf, unreadyOf } from './windows.ts'
 /** Resolves when all is written. The folder must exist. Rejects with errors of the file system. */
 export async function writeResults(result: RunResult, folder: string): Promise<void> {
   const file = (name: string) => path.join(folder, name)
-  // The history first: it is what cannot be made again.
-  await writeLines(
-    file('history.jsonl'),
-    map(result.history, (event) => JSON.stringify(event)),
-  )
   await writeLines(file('history.edn'), map(result.history, eventToEdn))
   await writeFile(file('results.json'), `${JSON.stringify(summaryOf(result), undefined, 2)}\n`)
   await writeFile(file('README.txt'), readme(result))

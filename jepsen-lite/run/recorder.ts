@@ -10,6 +10,7 @@ import { type Completion, type Event, type EventType, type Json, NEMESIS, type O
 
 export class Recorder {
   readonly #now: () => number
+  readonly #tell: (event: Event) => void
   readonly #events: Event[] = []
   readonly #open = new Map<number, Operation>()
   readonly #retired = new Set<number>()
@@ -17,9 +18,10 @@ export class Recorder {
   #completed = 0
   #succeeded = 0
 
-  /** `now`: nanoseconds since the run began, monotonic. */
-  constructor(now: () => number) {
+  /** `now`: nanoseconds since the run began, monotonic. `tell`: called with each event, in order. */
+  constructor(now: () => number, tell: (event: Event) => void = () => {}) {
     this.#now = now
+    this.#tell = tell
   }
 
   get events(): readonly Event[] {
@@ -70,7 +72,9 @@ export class Recorder {
     const time = this.#now()
     if (!(time >= this.#lastTime)) throw new Error(`time fell from ${this.#lastTime} to ${time}`)
     this.#lastTime = time
-    const event: Event = { index: this.#events.length, time, process, type, f, value }
-    this.#events.push(error === undefined ? event : { ...event, error })
+    const known = { index: this.#events.length, time, process, type, f, value }
+    const event: Event = error === undefined ? known : { ...known, error }
+    this.#events.push(event)
+    this.#tell(event)
   }
 }

@@ -12,6 +12,7 @@ import { WorkerPool } from '../workers/pool.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
 import { Faults } from './faults.ts'
 import { countsOf, shortfallsOf } from './floors.ts'
+import { HistoryFile } from './history-file.ts'
 import { Pacing } from './pacing.ts'
 import { Progress, type Terminal } from './progress.ts'
 import { Recorder } from './recorder.ts'
@@ -23,7 +24,7 @@ import { bitesOf, verdictOf } from './verdict.ts'
 import { versionsOf } from './versions.ts'
 
 export interface RunHooks {
-  /** For data and logs of the nodes. */
+  /** For data and logs of the nodes, and for the history as it goes. It exists. */
   readonly folder: string
   readonly terminal: Terminal
   /** Ends operations and faults early; the rest goes its way. */
@@ -54,6 +55,7 @@ class Run {
   readonly #random: Random
   readonly #beganAt = new Date()
   readonly #beganNs = process.hrtime.bigint()
+  readonly #historyFile: HistoryFile
   readonly #recorder: Recorder
   readonly #phases: PhaseWindow[] = []
   readonly #watch: WatchSample[] = []
@@ -71,7 +73,12 @@ class Run {
     this.#options = options
     this.#hooks = hooks
     this.#random = seeded(options.settings.seed)
-    this.#recorder = new Recorder(() => this.#nowNs())
+    const file = new HistoryFile(path.join(hooks.folder, 'history.jsonl'))
+    this.#historyFile = file
+    this.#recorder = new Recorder(
+      () => this.#nowNs(),
+      (event) => file.add(event),
+    )
     this.#progress = new Progress(hooks.terminal, () => this.#state())
   }
 
@@ -100,6 +107,7 @@ class Run {
       }
     } finally {
       this.#progress.stop()
+      await this.#historyFile.end()
     }
   }
 

@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Event } from '../../jepsen-lite/history.ts'
 import { CliProcess } from '../cli/run-cli.ts'
+import { eventually } from '../support/eventually.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 let results = ''
@@ -29,6 +31,13 @@ async function chaos(name: string, ...args: string[]) {
   const { code, stdout, stderr } = await run.ended()
   const folder = existsSync(place) ? path.join(place, readdirSync(place)[0]!) : undefined
   return { code, output: stdout + stderr, folder }
+}
+
+/** Commands of the processes that have to do with a folder: the nodes of its run. */
+function processesIn(folder: string): string[] {
+  return execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' })
+    .split('\n')
+    .filter((command) => command.includes(folder))
 }
 
 describe('a whole run', { timeout: 120_000 }, () => {
@@ -67,6 +76,22 @@ describe('a whole run', { timeout: 120_000 }, () => {
     expect(code).toBe(2)
     expect(stdout).toContain('it was ended early')
     expect(stdout).toMatch(/ok\.drain [1-9]/)
+  })
+
+  it('that dies leaves its history, and no node', async () => {
+    const { run, place } = start('dead', '--nemesis', 'none', '--seconds', '600', '--seed', '1')
+    await run.printed(/ [1-9]\d* operations/)
+    run.child.kill('SIGKILL')
+    await run.ended()
+    const folder = path.join(place, readdirSync(place)[0]!)
+    // What a SIGKILL cuts off is the last line.
+    const lines = readFileSync(path.join(folder, 'history.jsonl'), 'utf8').split('\n').slice(0, -1)
+    const published = lines
+      .map((line) => JSON.parse(line) as Event)
+      .filter(({ f, type }) => f === 'publish' && type === 'ok')
+    expect(published.length).toBeGreaterThan(0)
+    expect(existsSync(path.join(folder, 'results.json'))).toBe(false)
+    await eventually(() => processesIn(folder).length === 0, { what: 'its nodes are gone' })
   })
 
   it('is not begun with a name that is none', async () => {
