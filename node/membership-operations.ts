@@ -90,6 +90,8 @@ export class MembershipOperations {
 
   async #add(id: string, promote: boolean, deadlineMs: number): Promise<void> {
     const { applied, configured, own, peer } = this.#options
+    // It has no link to itself.
+    if (id === own) throw refusal('alreadyMember', id)
     if (!configured.includes(id)) {
       throw new MeshError(
         'NotFound',

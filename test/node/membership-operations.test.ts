@@ -123,6 +123,7 @@ describe('operations on the members', () => {
     const add = (id: string) => world.operations.run({ what: 'add', id, promote: false, timeoutMs: 1 })
     await expect(add('n5')).rejects.toMatchObject({ code: 'Precondition', message: expect.stringContaining('no link') })
     await expect(add('n9')).rejects.toMatchObject({ code: 'NotFound', message: expect.stringContaining('--cluster') })
+    await expect(add('n1')).rejects.toMatchObject({ code: 'Precondition', message: "'n1' is that already" })
     expect(world.changes).toEqual([])
   })
 
