@@ -66,8 +66,13 @@ export interface FaultTarget {
   cutPower(node: string): Promise<Totals | undefined>
   /** SIGKILL if it runs, then works on its files; whoever wants to start it meanwhile (another fault's end) waits for the end of that. */
   whileDown<T>(node: string, work: () => Promise<T>): Promise<T>
-  /** Its own end is no anomaly until the returned function is called, whoever starts it meanwhile. */
-  expectEnd(node: string): () => void
+  /** Its own end in one of these ways is no anomaly until that is over, whoever starts it meanwhile. Any other end is one. */
+  expectEnd(node: string, endings: OwnEndings): ExpectedEnd
+  /**
+   * A write or a sync of its log has failed in its present life, so it must end by itself, at once. Resolves when it is gone; one that goes on is an
+   * anomaly of the run, and is killed. Time in which it is paused does not count.
+   */
+  mustEnd(node: string): Promise<void>
   /** Starts it if it does not run; does not wait until it is ready. */
   start(node: string): Promise<void>
   /** SIGTERM, and waits for the end. */
@@ -88,26 +93,53 @@ export interface FaultTarget {
   wound(node: string): boolean
   healed(node: string): void
   /**
-   * One command to the shim in the node's process (files/control.ts). Resolves with what the shim has done since the last command; false:
-   * the node has none, does not run, or did not answer in time.
+   * Begins a fault of the node's files (files/shim-faults.ts). It lasts until it is ended or the node's process is gone; faults of one node add up.
+   * A process that is paused, or blocked, hears of it when it goes on. On a node without shim, or one that is down, it does nothing.
    */
-  shim(node: string, command: ShimCommand): Promise<Totals | false>
+  breakFiles(node: string, fault: FileFault): Promise<EndFileFault>
+  /** One figure of the node's /metrics; undefined: it does not answer, or has none of that name. */
+  metric(node: string, name: string): Promise<number | undefined>
+  /** What time it is by the node's own wall clock, milliseconds since 1970, to the second; undefined: it does not answer. */
+  timeOf(node: string): Promise<number | undefined>
   /** Sets the node's clock: offset in milliseconds and rate; of the fake clock. */
   clock(node: string, offsetMs: number, rate: number): Promise<void>
   /** Ends a worker process with SIGKILL: clients and consumers die with it. Resolves with how many processes (of the history) that were. */
   killWorker(random: number): Promise<number>
 }
 
-/** What the file shim of a node is told; each takes the place of the one before it. Of the log's files and the `boot` file. */
-export type ShimCommand =
-  /** Everything as it should be. */
-  | { readonly type: 'clear' }
+/** How a node may end by itself. */
+export interface OwnEndings {
+  /** With exit code 1 and a last word of one of these codes (`meshmq: NoSpace: …`). */
+  readonly codes: readonly string[]
+  /** In native code, which tells no codes. */
+  readonly signals?: readonly NodeJS.Signals[]
+}
+
+export interface ExpectedEnd {
+  /** How often the node has ended so. */
+  readonly count: number
+  /** From now on such an end is an anomaly again. */
+  over(): void
+  /** In lives that begin from now on: what the present one has met may end it later. */
+  overWithItsLife(): void
+}
+
+/** A fault of what the shim follows: the log's files and the `boot` file. */
+export type FileFault =
   /** Syncs, and writes that are synced, take so much longer, and up to so much on top by chance. */
   | { readonly type: 'slow'; readonly ms: number; readonly jitterMs: number }
   /** They fail with EIO: the next one, or all from now on. `write`: nothing is written; `sync`: it is, but not on the disk. */
   | { readonly type: 'fail'; readonly on: 'write' | 'sync'; readonly times: 'once' | 'always' }
   /** The disk has so many bytes left: files that would grow beyond them get ENOSPC, and the node is told so when it asks. */
   | { readonly type: 'full'; readonly roomBytes: number }
+  /** None, but writes and syncs that the system itself refuses are counted. */
+  | { readonly type: 'watch' }
+
+/**
+ * Takes this fault away, and tells what it alone did (files/shim-faults.ts). undefined: the process in which it began is gone. Rejects when the shim
+ * does not answer. Repeated calls tell the same.
+ */
+export type EndFileFault = () => Promise<Totals | undefined>
 
 /** Every directed link: between nodes, and from the clients to each node. */
 export interface Links {

@@ -35,13 +35,32 @@ export class Admin {
     return answer?.ok ? (JSON.parse(answer.text) as NodeStatus) : undefined
   }
 
-  async #get(path: string, withinMs: number): Promise<{ readonly ok: boolean; readonly text: string } | undefined> {
+  /** One figure of /metrics, without labels. */
+  async metric(name: string, withinMs: number): Promise<number | undefined> {
+    const answer = await this.#get('/metrics', withinMs)
+    const line = answer?.ok ? answer.text.split('\n').find((each) => each.startsWith(`${name} `)) : undefined
+    return line === undefined ? undefined : Number(line.slice(name.length + 1))
+  }
+
+  /** By the node's own wall clock, milliseconds since 1970, to the second: every answer of HTTP has its date. */
+  async time(withinMs: number): Promise<number | undefined> {
+    const date = (await this.#get('/livez', withinMs))?.date
+    return date ? Date.parse(date) : undefined
+  }
+
+  async #get(path: string, withinMs: number): Promise<Answer | undefined> {
     try {
       const signal = AbortSignal.timeout(withinMs)
       const response = await fetch(new URL(path, this.#url), { headers: this.#headers, signal })
-      return { ok: response.ok, text: await response.text() }
+      return { ok: response.ok, text: await response.text(), date: response.headers.get('date') }
     } catch {
       return undefined
     }
   }
+}
+
+interface Answer {
+  readonly ok: boolean
+  readonly text: string
+  readonly date: string | null
 }

@@ -3,7 +3,7 @@
  * afterwards what they did. It knows the nodes from outside alone: the CLI, HTTP and signals.
  */
 import { performance } from 'node:perf_hooks'
-import type { FaultTarget, LaunchNeeds, ShimCommand, Totals } from '../nemesis.ts'
+import type { EndFileFault, ExpectedEnd, FaultTarget, FileFault, LaunchNeeds, OwnEndings, Totals } from '../nemesis.ts'
 import type { Random } from '../random.ts'
 import { Admin } from './admin.ts'
 import { type Agreement, agreement } from './agreement.ts'
@@ -15,7 +15,7 @@ import { CLIENTS } from './links.ts'
 import { NamespaceNetwork } from './namespaces/network.ts'
 import type { Network, NetworkLinks } from './network.ts'
 import type { NetworkKind } from './networks.ts'
-import { NodeProcess } from './node-process.ts'
+import { NodeProcess, type Wrong } from './node-process.ts'
 import { Observer, type Sample, type Word } from './observer.ts'
 import { ProxyNetwork } from './proxy-network.ts'
 import { Wounds } from './wounds.ts'
@@ -36,8 +36,9 @@ export interface ClusterOptions {
   readonly random: Random
 }
 
-/** A node that ended though no fault asked it to. */
+/** A node that ended though no fault asked it to, or went on though it had to end. */
 export interface Crash {
+  readonly type: Wrong
   readonly node: string
   readonly ending: string
   /** The end of what it said. */
@@ -116,7 +117,7 @@ export class Cluster implements FaultTarget {
         env: launch.env,
         runBy: network.commandFor(plan.id),
         onStart: () => launch.starting(),
-        onCrash: (ending, output) => this.#crashes.push({ node: plan.id, ending, output }),
+        onWrong: (type, ending, output) => this.#crashes.push({ type, node: plan.id, ending, output }),
         onExit: () => network.nodeEnded(plan.id),
       })
       return { ...plan, launch, process, admin: new Admin(plan.url, this.#token) }
@@ -182,8 +183,12 @@ export class Cluster implements FaultTarget {
     })
   }
 
-  expectEnd(node: string): () => void {
-    return this.#member(node).process.expectEnd()
+  expectEnd(node: string, endings: OwnEndings): ExpectedEnd {
+    return this.#member(node).process.expectEnd(endings)
+  }
+
+  mustEnd(node: string): Promise<void> {
+    return this.#member(node).process.mustEnd()
   }
 
   async start(node: string): Promise<void> {
@@ -232,9 +237,17 @@ export class Cluster implements FaultTarget {
     this.#wounds.mended(node, performance.now())
   }
 
-  shim(node: string, command: ShimCommand): Promise<Totals | false> {
+  breakFiles(node: string, fault: FileFault): Promise<EndFileFault> {
     const { launch, process } = this.#member(node)
-    return launch.command(process.child, command)
+    return launch.breakFiles(process.child, fault)
+  }
+
+  metric(node: string, name: string): Promise<number | undefined> {
+    return this.#member(node).admin.metric(name, ANSWER_MS)
+  }
+
+  timeOf(node: string): Promise<number | undefined> {
+    return this.#member(node).admin.time(ANSWER_MS)
   }
 
   async clock(node: string, offsetMs: number, rate: number): Promise<void> {

@@ -5,16 +5,16 @@
 import type { ChildProcess } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import path from 'node:path'
-import { sendToShim } from '../files/control.ts'
+import { beginFileFault, sendToShim } from '../files/control.ts'
 import { fakeClockLaunch, setFakeClock } from '../files/fake-clock.ts'
 import { shimLaunch } from '../files/launch.ts'
 import { rollBack } from '../files/roll-back.ts'
 import { mountSmallDisk } from '../files/small-disk.ts'
-import type { LaunchNeeds, ShimCommand, Totals } from '../nemesis.ts'
+import type { EndFileFault, FileFault, LaunchNeeds, Totals } from '../nemesis.ts'
 import type { Random } from '../random.ts'
 import type { NodePlan } from './layout.ts'
 
-/** For the shim to answer: it does so at once, unless its process is paused or blocked. */
+/** For a shim to answer that its files are without faults. */
 const SHIM_MS = 2_000
 
 export class NodeLaunch {
@@ -69,14 +69,15 @@ export class NodeLaunch {
     return this.#needs.shim === true
   }
 
-  async command(child: ChildProcess | undefined, command: ShimCommand): Promise<Totals | false> {
-    return this.hasShim && child !== undefined ? sendToShim(child, command, SHIM_MS) : false
+  async breakFiles(child: ChildProcess | undefined, fault: FileFault): Promise<EndFileFault> {
+    if (!this.hasShim || child === undefined) return async () => undefined
+    return beginFileFault(child, fault)
   }
 
   /** The machine's clock, and files without faults. */
   async heal(child: ChildProcess | undefined): Promise<void> {
     if (this.#needs.fakeClock) this.setClock(0, 1)
-    await this.command(child, { type: 'clear' })
+    if (this.hasShim && child !== undefined) await sendToShim(child, { type: 'clear' }, SHIM_MS)
   }
 
   /** The node's process must be gone. */

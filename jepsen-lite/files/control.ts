@@ -4,7 +4,8 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import process from 'node:process'
-import type { ShimCommand, Totals } from '../nemesis.ts'
+import type { EndFileFault, FileFault, Totals } from '../nemesis.ts'
+import type { ShimCommand } from './shim-faults.ts'
 
 /** Apart from other messages on the channel. */
 interface Question {
@@ -19,8 +20,41 @@ interface Answer {
 
 let lastQuestion = 0
 
+/** For the shim to answer: it does so at once, unless its process is paused or blocked. */
+const ANSWER_MS = 2_000
+/** At the end of a fault its answer is waited for so long: a process that is paused goes on before. */
+const END_MS = 60_000
+
+let lastFault = 0
+
+/** Begins a fault in that process; see FaultTarget.breakFiles. */
+export async function beginFileFault(
+  child: ChildProcess,
+  fault: FileFault,
+  endMs: number = END_MS,
+): Promise<EndFileFault> {
+  const id = ++lastFault
+  // One that does not answer yet obeys later, in the order in which it was told.
+  await sendToShim(child, { type: 'begin', id, fault }, ANSWER_MS)
+  let ended: Promise<Totals | undefined> | undefined
+  const end = async () => {
+    const done = await sendToShim(child, { type: 'end', id }, endMs)
+    if (done === false && isAlive(child)) throw new Error(`the file shim of process ${child.pid} does not answer`)
+    return done || undefined
+  }
+  return () => {
+    ended ??= end()
+    return ended
+  }
+}
+
+/** As far as it is known: the channel closes a moment before the end is told. */
+function isAlive({ connected, exitCode, signalCode }: ChildProcess): boolean {
+  return connected && exitCode === null && signalCode === null
+}
+
 /**
- * Tells the shim of that process. Resolves with what it has done since the last command; false: there is no channel, the process has ended,
+ * Tells the shim of that process. Resolves with what the fault that it ends has done; false: there is no channel, the process has ended,
  * or it did not answer in time (it is paused, say: then the command counts when it goes on).
  */
 export function sendToShim(child: ChildProcess, command: ShimCommand, withinMs: number): Promise<Totals | false> {
@@ -42,9 +76,8 @@ export function sendToShim(child: ChildProcess, command: ShimCommand, withinMs: 
     child.on('exit', onExit)
     if (!child.connected) return end(false)
     const question: Question = { fileShim: number, command }
-    child.send(question, (error) => {
-      if (error) end(false)
-    })
+    // What cannot be sent goes to a process that is ending.
+    child.send(question, () => {})
   })
 }
 

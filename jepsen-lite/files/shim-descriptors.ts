@@ -119,6 +119,7 @@ export class Descriptors {
     real.writev(descriptor, buffers as Uint8Array[], position, (error, written) => {
       // Of a failed write nobody knows how far it came: it is undone or not, as one that was not synced.
       if (error ?? unsynced) this.made(id)
+      if (error) faults.refused()
       if (error) return done(error)
       if (unsynced !== undefined) return done(unsynced)
       const settled = () => {
@@ -142,6 +143,7 @@ export class Descriptors {
       return
     }
     real[call](descriptor, (error) => {
+      if (error) faults.refused()
       if (error) return done(error)
       faults.afterSync(() => {
         for (const id of named) this.#awaited.get(id)?.delete(directory!)

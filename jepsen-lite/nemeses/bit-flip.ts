@@ -4,7 +4,7 @@ import { rename } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { flipLogBits, flipStoreBits } from '../files/damage.ts'
-import type { FaultTarget, Nemesis } from '../nemesis.ts'
+import type { FaultTarget, Nemesis, OwnEndings } from '../nemesis.ts'
 import { smallFiles } from './full-disk.ts'
 import { wounding } from './wounded.ts'
 
@@ -14,6 +14,8 @@ const FLIPS_MAX = 8
 /** For a start to get behind the opening of its store. */
 const OPENING_MS = 10_000
 const LOOK_MS = 50
+/** In LevelDB itself, or by what it says. */
+const rottenStore: OwnEndings = { codes: ['StorageFailed', 'StoreDamaged'], signals: ['SIGABRT', 'SIGSEGV'] }
 
 export const bitFlip: Nemesis = {
   name: 'bit-flip',
@@ -44,13 +46,14 @@ export const bitFlip: Nemesis = {
  * goes aside.
  */
 async function startWithoutStore(target: FaultTarget, node: string): Promise<string> {
-  const takeBack = target.expectEnd(node)
+  // It is never over: nobody knows when LevelDB comes to read what has rotted.
+  const expected = target.expectEnd(node, rottenStore)
+  await target.start(node)
   const deadline = performance.now() + OPENING_MS
   while (performance.now() < deadline && target.isRunning(node)) {
     if (await target.ready(node, LOOK_MS)) break
   }
-  takeBack()
-  if (target.isRunning(node)) return ''
+  if (expected.count === 0) return ''
   await target.whileDown(node, async () => {
     const store = path.join(target.dataDir(node), 'store')
     // Another fault may have emptied the directory meanwhile.

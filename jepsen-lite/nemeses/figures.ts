@@ -1,10 +1,10 @@
 /** Adds figures up, by their names. */
 import type { Totals } from '../nemesis.ts'
 
-export function sumOf(all: readonly (Totals | false | undefined)[]): Totals {
+export function sumOf(all: readonly (Totals | undefined)[]): Totals {
   const sum: Record<string, number> = {}
   for (const totals of all) {
-    for (const [name, figure] of Object.entries(totals || {})) sum[name] = (sum[name] ?? 0) + figure
+    for (const [name, figure] of Object.entries(totals ?? {})) sum[name] = (sum[name] ?? 0) + figure
   }
   return sum
 }

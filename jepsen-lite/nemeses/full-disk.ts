@@ -2,9 +2,9 @@
  * A disk that is nearly full, or full: the shim lets no file grow beyond what is left, and says so when the node asks. A leader refuses publishes
  * then and does all else; a node that cannot write what it must write stops itself.
  */
-import type { Fault, Nemesis, Totals } from '../nemesis.ts'
+import type { Fault, Nemesis } from '../nemesis.ts'
 import { sumOf, textOf } from './figures.ts'
-import { BreakingDisks, clearShims } from './own-end.ts'
+import { BreakingDisks, countFull, didFill } from './own-end.ts'
 import { drawVictims, type Victims } from './victims.ts'
 
 const MIB = 1024 * 1024
@@ -28,8 +28,7 @@ export const fullDisk: Nemesis = {
       random.pick([0, MIB, 3 * MIB, 8 * MIB, 11 * MIB]),
       random.between(HOLD_MS_MIN, HOLD_MS_MAX),
     ),
-  bite: ({ spaceDenied = 0, writesWithoutRoom = 0 }) =>
-    spaceDenied + writesWithoutRoom > 0 ? undefined : 'no node noticed that its disk was full',
+  bite: didFill,
 }
 
 function faultOf(victims: Victims, roomBytes: number, holdMs: number): Fault {
@@ -39,26 +38,17 @@ function faultOf(victims: Victims, roomBytes: number, holdMs: number): Fault {
     holdMs,
     async begin(target) {
       const found = await victims.find(target)
-      const hit = new BreakingDisks(
-        target,
-        found.filter((node) => target.isRunning(node)),
-      )
-      disks = hit
-      await Promise.all(hit.nodes.map((node) => target.shim(node, { type: 'full', roomBytes })))
-      return { what: `little room on ${hit.nodes.join(',') || 'no node'}`, done: {} }
+      const nodes = found.filter((node) => target.isRunning(node))
+      disks = new BreakingDisks({ target, nodes, code: 'NoSpace' })
+      await disks.break({ type: 'full', roomBytes })
+      return { what: `little room on ${nodes.join(',') || 'no node'}`, done: {} }
     },
     async end(target) {
       if (disks === undefined) return { what: '', done: {} }
-      const { ended, nodes } = disks
-      const bites = await clearShims(target, nodes)
-      await disks.mended(nodes.filter((node) => withoutRoom(bites.get(node)) > 0))
-      // Of one that has stopped the shim's figures are gone; it did so for want of room.
-      const done = sumOf([...bites.values(), { ownEnds: ended.length, writesWithoutRoom: ended.length }])
+      const { nodes } = disks
+      const toldFull = await countFull(target, nodes)
+      const done = sumOf([{ toldFull }, await disks.mended()])
       return { what: `room again on ${nodes.join(',') || 'no node'}: ${textOf(done)}`, done }
     },
   }
-}
-
-function withoutRoom(done: Totals | false | undefined): number {
-  return done ? (done.writesWithoutRoom ?? 0) : 0
 }

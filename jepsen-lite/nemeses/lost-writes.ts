@@ -38,7 +38,8 @@ function faultOf(victims: Victims, { syncMs, afterMs, downMs }: Times): Fault {
     holdMs: downMs,
     async begin(target) {
       const found = await victims.find(target)
-      await Promise.all(found.map((node) => target.shim(node, { type: 'slow', ms: syncMs, jitterMs: syncMs })))
+      // It lasts as long as their processes: without power there is nothing left to be ended.
+      await Promise.all(found.map((node) => target.breakFiles(node, { type: 'slow', ms: syncMs, jitterMs: syncMs })))
       await sleep(afterMs)
       hit = found.filter((node) => target.isRunning(node))
       const done = sumOf(await Promise.all(hit.map((node) => target.cutPower(node))))

@@ -3,51 +3,85 @@
  * was to sync). Whoever breaks disks here lets the nodes end by themselves, and starts them again.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { FaultTarget, Totals } from '../nemesis.ts'
+import type { EndFileFault, ExpectedEnd, FaultTarget, FileFault, Totals } from '../nemesis.ts'
+import { sumOf } from './figures.ts'
 
 const LOOK_MS = 20
-/** For a node to end after a write has failed: it says why, and closes its sockets. */
+/** For a node to meet what was broken, and to end. */
 const END_MS = 5_000
+
+export interface BreakingOptions {
+  readonly target: FaultTarget
+  readonly nodes: readonly string[]
+  /** The code that a node ends with; any other end is a crash. */
+  readonly code: string
+  /** What it has met may end it later, too: LevelDB keeps what failed for its next write. */
+  readonly isLasting?: boolean
+}
 
 export class BreakingDisks {
   readonly nodes: readonly string[]
   readonly #target: FaultTarget
-  readonly #takeBack: readonly (() => void)[]
-  readonly #endMs: number
+  readonly #isLasting: boolean
+  readonly #expected: ReadonlyMap<string, ExpectedEnd>
+  readonly #ends = new Map<string, EndFileFault>()
 
-  /** From here on these may end by themselves; once they must, they have `endMs` for it. */
-  constructor(target: FaultTarget, nodes: readonly string[], endMs = END_MS) {
+  /** From here on these may end by themselves. */
+  constructor({ target, nodes, code, isLasting = false }: BreakingOptions) {
     this.nodes = nodes
     this.#target = target
-    this.#endMs = endMs
-    this.#takeBack = nodes.map((node) => target.expectEnd(node))
+    this.#isLasting = isLasting
+    this.#expected = new Map(nodes.map((node) => [node, target.expectEnd(node, { codes: [code] })]))
   }
 
+  /** Those that did, whoever has started them since. */
   get ended(): string[] {
-    return this.nodes.filter((node) => !this.#target.isRunning(node))
+    return this.nodes.filter((node) => this.#expected.get(node)!.count > 0)
   }
 
-  /** Resolves when all of these have ended, or it is too late. */
-  async waitForEnd(nodes = this.nodes): Promise<void> {
-    const deadline = performance.now() + this.#endMs
-    while (nodes.some((node) => this.#target.isRunning(node)) && performance.now() < deadline) await sleep(LOOK_MS)
+  async break(fault: FileFault): Promise<void> {
+    const begun = async (node: string) => this.#ends.set(node, await this.#target.breakFiles(node, fault))
+    await Promise.all(this.nodes.map(begun))
+  }
+
+  /** Resolves when all of them are down, or it is too late. */
+  async waitForEnd(): Promise<void> {
+    const deadline = performance.now() + END_MS
+    while (this.nodes.some((node) => this.#target.isRunning(node)) && performance.now() < deadline) await sleep(LOOK_MS)
   }
 
   /**
-   * Their disks are well again: starts those that have ended. Those of `met`, for which a write or a sync has failed, must end, if they have not
-   * yet: rejects when one goes on all the same.
+   * Their disks are well again. Those for which a write or a sync has failed must end, if they have not yet; those that have are started. Resolves
+   * with what the faults did, and with `ownEnds`.
    */
-  async mended(met: readonly string[]): Promise<void> {
-    await this.waitForEnd(met)
-    const survivors = met.filter((node) => this.#target.isRunning(node))
-    for (const takeBack of this.#takeBack) takeBack()
-    await Promise.all(this.nodes.map((node) => this.#target.start(node)))
-    if (survivors.length > 0) throw new Error(`${survivors} went on though a write or a sync had failed`)
+  async mended(): Promise<Totals> {
+    try {
+      const bites = await Promise.all(this.nodes.map((node) => this.#mend(node)))
+      return sumOf([...bites, { ownEnds: this.ended.length }])
+    } finally {
+      for (const expected of this.#expected.values()) this.#isLasting ? expected.overWithItsLife() : expected.over()
+      await Promise.all(this.ended.map((node) => this.#target.start(node)))
+    }
+  }
+
+  async #mend(node: string): Promise<Totals | undefined> {
+    const done = await this.#ends.get(node)?.()
+    // In the same turn in which its process has answered: it is that one that must end, and none that follows it.
+    if (failures(done) > 0) await this.#target.mustEnd(node)
+    return done
   }
 }
 
-/** What the shim of each did; false: it has ended. Their files are without faults from here on. */
-export async function clearShims(target: FaultTarget, nodes: readonly string[]): Promise<Map<string, Totals | false>> {
-  const all = nodes.map(async (node) => [node, await target.shim(node, { type: 'clear' })] as const)
-  return new Map(await Promise.all(all))
+function failures({ failedWrites = 0, failedSyncs = 0, writesWithoutRoom = 0, refused = 0 }: Totals = {}): number {
+  return failedWrites + failedSyncs + writesWithoutRoom + refused
+}
+
+/** How many of them say themselves that there is hardly any room on their disks. */
+export async function countFull(target: FaultTarget, nodes: readonly string[]): Promise<number> {
+  const told = await Promise.all(nodes.map((node) => target.metric(node, 'meshmq_disk_full')))
+  return told.filter((isFull) => isFull === 1).length
+}
+
+export function didFill({ toldFull = 0, ownEnds = 0 }: Totals): string | undefined {
+  return toldFull + ownEnds > 0 ? undefined : 'no node noticed that its disk was full'
 }

@@ -1,5 +1,5 @@
 /** Disks on which syncs take long: one node's, the leader's, a majority's or all. Nothing fails; it takes time. */
-import type { Fault, Nemesis } from '../nemesis.ts'
+import type { EndFileFault, Fault, Nemesis } from '../nemesis.ts'
 import { sumOf, textOf } from './figures.ts'
 import { drawVictims, type Victims } from './victims.ts'
 
@@ -20,16 +20,18 @@ export const slowSync: Nemesis = {
 
 function faultOf(victims: Victims, ms: number, holdMs: number): Fault {
   let slowed: readonly string[] = []
+  const ends: EndFileFault[] = []
   return {
     name: `syncs of ${ms} ms or more on ${victims.name}`,
     holdMs,
     async begin(target) {
       slowed = await victims.find(target)
-      await Promise.all(slowed.map((node) => target.shim(node, { type: 'slow', ms, jitterMs: ms })))
+      const slow = { type: 'slow', ms, jitterMs: ms } as const
+      await Promise.all(slowed.map(async (node) => ends.push(await target.breakFiles(node, slow))))
       return { what: `syncs of ${slowed.join(',')} are slow`, done: {} }
     },
-    async end(target) {
-      const done = sumOf(await Promise.all(slowed.map((node) => target.shim(node, { type: 'clear' }))))
+    async end() {
+      const done = sumOf(await Promise.all(ends.map((end) => end())))
       return { what: `${slowed.join(',')} as fast as before: ${textOf(done)}`, done }
     },
   }

@@ -6,8 +6,9 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { smallDiskUnavailable } from '../files/small-disk.ts'
 import type { Fault, FaultReport, FaultTarget, Nemesis } from '../nemesis.ts'
+import { sumOf, textOf } from './figures.ts'
 import { smallFiles } from './full-disk.ts'
-import { BreakingDisks } from './own-end.ts'
+import { BreakingDisks, countFull, didFill } from './own-end.ts'
 import { drawVictims, type Victims } from './victims.ts'
 
 const MIB = 1024 * 1024
@@ -20,7 +21,8 @@ const LAST_END_MS = 2_000
 export const smallDisk: Nemesis = {
   name: 'small-disk',
   about: 'fill the small file systems that nodes were given (root): publishes are refused, or the node stops itself',
-  launch: { smallDisk: DISK_BYTES, nodeOptions: smallFiles },
+  // The shim does nothing there but to see which writes the system refused.
+  launch: { smallDisk: DISK_BYTES, shim: true, nodeOptions: smallFiles },
   unavailable: async () => smallDiskUnavailable(),
   draw: (random, nodes) =>
     faultOf(
@@ -28,7 +30,7 @@ export const smallDisk: Nemesis = {
       random.pick([0, 0, MIB, 6 * MIB, 11 * MIB]),
       random.between(HOLD_MS_MIN, HOLD_MS_MAX),
     ),
-  bite: ({ ballastBytes = 0 }) => (ballastBytes > 0 ? undefined : 'no disk was filled'),
+  bite: didFill,
 }
 
 function faultOf(victims: Victims, roomBytes: number, holdMs: number): Fault {
@@ -37,8 +39,10 @@ function faultOf(victims: Victims, roomBytes: number, holdMs: number): Fault {
     name: `${roomBytes / MIB} MiB left on the small disk of ${victims.name}`,
     holdMs,
     async begin(target) {
-      const hit = new BreakingDisks(target, await victims.find(target))
+      const nodes = await victims.find(target)
+      const hit = new BreakingDisks({ target, nodes, code: 'NoSpace', isLasting: true })
       disks = hit
+      await hit.break({ type: 'watch' })
       const bytes = await Promise.all(hit.nodes.map((node) => fill(ballastOf(target, node), roomBytes)))
       const ballastBytes = bytes.reduce((sum, each) => sum + each, 0)
       return { what: `${Math.round(ballastBytes / MIB)} MiB of ballast on ${hit.nodes}`, done: { ballastBytes } }
@@ -46,12 +50,12 @@ function faultOf(victims: Victims, roomBytes: number, holdMs: number): Fault {
     async end(target): Promise<FaultReport> {
       if (disks === undefined) return { what: '', done: {} }
       const { nodes } = disks
+      const toldFull = await countFull(target, nodes)
       await Promise.all(nodes.map((node) => rm(ballastOf(target, node), { force: true })))
       // One whose last write has just failed is about to end.
       await sleep(LAST_END_MS)
-      const { ended } = disks
-      await disks.mended([])
-      return { what: `room again on ${nodes}; stopped: ${ended.join(',') || 'none'}`, done: { ownEnds: ended.length } }
+      const done = sumOf([{ toldFull }, await disks.mended()])
+      return { what: `room again on ${nodes}: ${textOf(done)}`, done }
     },
   }
 }

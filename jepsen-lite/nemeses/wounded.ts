@@ -3,7 +3,7 @@
  * the node counts as hurt until it has said that it is whole again.
  */
 import type { Damage } from '../files/damage.ts'
-import type { Fault, FaultReport, FaultTarget } from '../nemesis.ts'
+import type { ExpectedEnd, Fault, FaultReport, FaultTarget } from '../nemesis.ts'
 
 export interface WoundingOptions {
   readonly name: string
@@ -16,13 +16,13 @@ export interface WoundingOptions {
   readonly figure: string
   /** undefined: there was nothing to hurt. */
   hurt(dataDir: string): Damage | undefined
-  /** Starts it again; by default that is all. */
+  /** Starts it again, if a start is not all that it takes, and says what more that was. */
   start?(target: FaultTarget, node: string): Promise<string>
 }
 
 export function wounding({ name, node, holdMs, whileRunning = false, figure, hurt, start }: WoundingOptions): Fault {
   let isHurt = false
-  let takeBack = () => {}
+  let expected: ExpectedEnd | undefined
   return {
     name: `${name} ${node}`,
     holdMs,
@@ -30,7 +30,7 @@ export function wounding({ name, node, holdMs, whileRunning = false, figure, hur
       if (!target.wound(node)) return { what: `${node} is spared: another one is hurt`, done: {} }
       isHurt = true
       // What it finds while it runs may end it, as it should.
-      if (whileRunning) takeBack = target.expectEnd(node)
+      if (whileRunning) expected = target.expectEnd(node, { codes: ['DamagedLog'] })
       const work = async () => hurt(target.dataDir(node))
       const damage = whileRunning ? await work() : await target.whileDown(node, work)
       if (damage === undefined) return { what: `${node}: there was nothing to hurt`, done: {} }
@@ -40,11 +40,10 @@ export function wounding({ name, node, holdMs, whileRunning = false, figure, hur
       if (!isHurt) return { what: '', done: {} }
       // Only a start looks at all of its files, and has what is damaged repaired.
       if (whileRunning) await target.kill(node)
-      takeBack()
-      await target.start(node)
-      const told = start === undefined ? '' : await start(target, node)
+      expected?.over()
+      const more = start === undefined ? await target.start(node) : await start(target, node)
       target.healed(node)
-      return { what: `started ${node}${told}`, done: {} }
+      return { what: `started ${node}${more ?? ''}`, done: {} }
     },
   }
 }

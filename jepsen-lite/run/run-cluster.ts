@@ -7,8 +7,8 @@ import type { SentConnectOptions } from '../workers/protocol.ts'
 export interface RunCluster extends FaultTarget {
   /** By way of the clients' links. */
   readonly connectOptions: SentConnectOptions
-  /** Nodes that ended by themselves though no fault had them do so. */
-  readonly crashes: readonly { readonly node: string; readonly ending: string; readonly output: string }[]
+  /** Nodes that ended by themselves though no fault had them do so (`crashed`), or went on though they had to end (`survived`). */
+  readonly crashes: readonly Crash[]
   /** What `killWorker` calls. */
   onWorkerKill: (random: number) => Promise<number>
   /** Calls several times a second with what the nodes say of themselves, until the function that it returns is called. */
@@ -21,6 +21,13 @@ export interface RunCluster extends FaultTarget {
   agree(withinMs: number): Promise<Agreement>
   /** Ends all nodes, in good order where they can. */
   shutDown(): Promise<void>
+}
+
+export interface Crash {
+  readonly type: 'crashed' | 'survived'
+  readonly node: string
+  readonly ending: string
+  readonly output: string
 }
 
 export interface ClusterSeen {

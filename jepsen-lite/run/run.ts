@@ -211,8 +211,8 @@ class Run {
   }
 
   #judge(cluster: RunCluster) {
-    for (const { node, ending, output } of cluster.crashes) {
-      this.#add('crashed', `${node} ended by itself (${ending}): ${output.trim().split('\n').slice(-3).join(' | ')}`)
+    for (const { type, node, ending, output } of cluster.crashes) {
+      this.#add(type, `${node} ${ending}: ${output.trim().split('\n').slice(-3).join(' | ')}`)
     }
     const { workload, nemeses } = this.#options
     const faults = this.#faults?.windows ?? []

@@ -144,6 +144,15 @@ it('starts nobody while files are worked on', async () => {
   await heal()
 })
 
+it('hears from a node what time it has, and what it counts', async () => {
+  const time = await cluster.timeOf('n1')
+  expect(Math.abs(time! - Date.now())).toBeLessThan(3_000)
+  expect([await cluster.metric('n1', 'meshmq_disk_full'), await cluster.metric('n1', 'nonsense')]).toEqual([
+    0,
+    undefined,
+  ])
+})
+
 it('stops a node in good order, and runs the CLI of users', async () => {
   await cluster.stop('n2')
   expect(cluster.isRunning('n2')).toBe(false)
@@ -160,16 +169,17 @@ it('tells of a node that ended by itself, unless that was expected', async () =>
     )
     process.kill(Number([...lives].at(-1)![1]), 'SIGKILL')
   }
-  const expectedNoMore = cluster.expectEnd('n2')
+  const expected = cluster.expectEnd('n2', { codes: [], signals: ['SIGKILL'] })
   endFromOutside('n2')
   await eventually(() => !cluster.isRunning('n2'), { what: 'n2 is gone' })
   expect(cluster.crashes).toEqual([])
   await heal()
-  expectedNoMore()
+  expect(expected.count).toBe(1)
+  expected.over()
   endFromOutside('n2')
   await eventually(() => !cluster.isRunning('n2'), { what: 'n2 is gone again' })
   const [crash, ...more] = cluster.crashes
-  expect(crash).toMatchObject({ node: 'n2', ending: 'ended by itself with SIGKILL' })
+  expect(crash).toMatchObject({ type: 'crashed', node: 'n2', ending: 'ended by itself with SIGKILL' })
   expect(crash!.output).toContain('role=')
   expect(more).toEqual([])
   await heal()

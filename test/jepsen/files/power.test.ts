@@ -5,7 +5,7 @@ import { mkdirSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type Client, connect } from '../../../client/index.ts'
-import { sendToShim } from '../../../jepsen-lite/files/control.ts'
+import { beginFileFault } from '../../../jepsen-lite/files/control.ts'
 import { shimLaunch } from '../../../jepsen-lite/files/launch.ts'
 import { rollBack } from '../../../jepsen-lite/files/roll-back.ts'
 import { type Random, seeded } from '../../../jepsen-lite/random.ts'
@@ -140,7 +140,7 @@ it('has what it confirmed when the power goes in the middle of writes, and never
   let confirmed = MESSAGES
   let published = MESSAGES
   for (let round = 0; round < 4; round++) {
-    await sendToShim(node.child, { type: 'slow', ms: 150, jitterMs: 50 }, 5_000)
+    await beginFileFault(node.child, { type: 'slow', ms: 150, jitterMs: 50 })
     let isOver = false
     const open = Array.from({ length: 3 }, async () => {
       while (!isOver) {
@@ -185,7 +185,7 @@ it.each(['write', 'sync'] as const)(
     const patient = await connect(node.url)
     await publishAll(patient)
     const exit = once(node.child, 'exit')
-    await sendToShim(node.child, { type: 'fail', on, times: 'once' }, 5_000)
+    await beginFileFault(node.child, { type: 'fail', on, times: 'once' })
     const published = patient.publish(QUEUE, 'once more')
     expect((await exit)[0]).toBe(1)
     expect(node.output).toContain('StorageFailed')

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { sendToShim } from '../../../jepsen-lite/files/control.ts'
+import { beginFileFault, sendToShim } from '../../../jepsen-lite/files/control.ts'
 import { shimLaunch } from '../../../jepsen-lite/files/launch.ts'
 import { rollBack } from '../../../jepsen-lite/files/roll-back.ts'
 import type { Totals } from '../../../jepsen-lite/nemesis.ts'
@@ -148,7 +148,7 @@ describe('what a node writes', () => {
       }, 10)); await rest()`)
     expect(what).toBe('ready')
     const written = once(child, 'message', { signal: AbortSignal.timeout(10_000) })
-    const slow = sendToShim(child, { type: 'slow', ms: 60_000, jitterMs: 0 }, 5_000)
+    const slow = beginFileFault(child, { type: 'slow', ms: 60_000, jitterMs: 0 })
     await Promise.all([written, slow])
     await new Promise<void>((resolve) => {
       const look = () => (contents('a') === 'new' ? resolve() : setTimeout(look, 2))
@@ -267,21 +267,73 @@ describe('a disk on command', () => {
 
   it('fails one write, or all from then on, and tells how many', async () => {
     const { child } = await run(writer)
-    expect(await sendToShim(child, { type: 'fail', on: 'write', times: 'once' }, 5_000)).toMatchObject({
-      failedWrites: 0,
-    })
+    const endOnce = await beginFileFault(child, { type: 'fail', on: 'write', times: 'once' })
     expect([await ask(child, 'a'), await ask(child, 'b')]).toEqual(['EIO', 'ok'])
-    expect(await sendToShim(child, { type: 'fail', on: 'write', times: 'always' }, 5_000)).toMatchObject({
-      failedWrites: 1,
-    })
+    expect(await endOnce()).toMatchObject({ failedWrites: 1 })
+    const endAlways = await beginFileFault(child, { type: 'fail', on: 'write', times: 'always' })
     expect([await ask(child, 'c'), await ask(child, 'd')]).toEqual(['EIO', 'EIO'])
-    expect(await sendToShim(child, { type: 'clear' }, 5_000)).toMatchObject({ failedWrites: 2 })
+    expect(await endAlways()).toMatchObject({ failedWrites: 2 })
     expect(await ask(child, 'e')).toBe('ok')
+  })
+
+  it('keeps faults apart that overlap: each ends by itself, and tells what it did itself', async () => {
+    const { child } = await run(writer)
+    const endSlow = await beginFileFault(child, { type: 'slow', ms: 50, jitterMs: 0 })
+    const endFull = await beginFileFault(child, { type: 'full', roomBytes: 150 })
+    const endSlower = await beginFileFault(child, { type: 'slow', ms: 100, jitterMs: 0 })
+    const startedAt = performance.now()
+    expect([await ask(child, 'grow'), await ask(child, 'grow')]).toEqual(['ok', 'ENOSPC'])
+    expect(performance.now() - startedAt).toBeGreaterThan(145)
+    expect(await endSlow()).toMatchObject({ slowSyncs: 1, writesWithoutRoom: 0 })
+    const endFailing = await beginFileFault(child, { type: 'fail', on: 'sync', times: 'always' })
+    expect([await ask(child, 'x'), await ask(child, 'grow')]).toEqual(['EIO', 'ENOSPC'])
+    expect(await endFailing()).toMatchObject({ failedSyncs: 1, slowSyncs: 0, writesWithoutRoom: 0 })
+    expect([await ask(child, 'y'), await ask(child, 'grow')]).toEqual(['ok', 'ENOSPC'])
+    expect(await endFull()).toMatchObject({ failedSyncs: 0, writesWithoutRoom: 3 })
+    expect(await ask(child, 'grow')).toBe('ok')
+    expect(await endSlower()).toMatchObject({ slowSyncs: 3, failedSyncs: 0 })
+    expect(await endFull()).toMatchObject({ writesWithoutRoom: 3 })
+  })
+
+  it('has no fault when all were cleared; each tells all the same what it did', async () => {
+    const { child } = await run(writer)
+    const end = await beginFileFault(child, { type: 'fail', on: 'write', times: 'always' })
+    expect(await ask(child, 'x')).toBe('EIO')
+    expect(await sendToShim(child, { type: 'clear' }, 5_000)).not.toBe(false)
+    expect(await ask(child, 'y')).toBe('ok')
+    expect(await end()).toMatchObject({ failedWrites: 1 })
+  })
+
+  it('counts what the system itself refuses', async () => {
+    // No file system has files of that size.
+    const { child } = await run(`const a = await create('a', O_DSYNC)
+      process.on('message', async ({ go }) => {
+        if (go !== undefined) await put(a, go, Number.MAX_SAFE_INTEGER).then(() => tell('ok'), (error) => tell(error.code))
+      }); await tell('ready'); await rest()`)
+    const end = await beginFileFault(child, { type: 'watch' })
+    expect(await ask(child, 'x')).toBe('EFBIG')
+    expect(await end()).toMatchObject({ refused: 1, failedWrites: 0 })
+  })
+
+  it('is asked for its figures until the process goes on, or is gone', async () => {
+    const { child } = await run(writer)
+    const end = await beginFileFault(child, { type: 'fail', on: 'write', times: 'always' })
+    expect(await ask(child, 'x')).toBe('EIO')
+    child.kill('SIGSTOP')
+    const ended = end()
+    child.kill('SIGCONT')
+    expect(await ended).toMatchObject({ failedWrites: 1 })
+    const impatient = await beginFileFault(child, { type: 'watch' }, 50)
+    child.kill('SIGSTOP')
+    await expect(impatient()).rejects.toThrow('does not answer')
+    const late = beginFileFault(child, { type: 'watch' })
+    await kill(child)
+    expect(await (await late)()).toBeUndefined()
   })
 
   it('leaves what a failed sync should have synced in the page cache, where the power takes it', async () => {
     const { child } = await run(writer)
-    await sendToShim(child, { type: 'fail', on: 'sync', times: 'once' }, 5_000)
+    await beginFileFault(child, { type: 'fail', on: 'sync', times: 'once' })
     expect(await ask(child, 'xyz')).toBe('EIO')
     expect(contents('a').slice(0, 3)).toBe('xyz')
     await kill(child)
@@ -291,26 +343,26 @@ describe('a disk on command', () => {
 
   it('has no room for files that grow, and lets those be overwritten that are there', async () => {
     const { child } = await run(writer)
-    await sendToShim(child, { type: 'full', roomBytes: 2 }, 5_000)
+    const end = await beginFileFault(child, { type: 'full', roomBytes: 2 })
     expect([await ask(child, 'x'), await ask(child, 'grow')]).toEqual(['ok', 'ENOSPC'])
-    expect(await sendToShim(child, { type: 'clear' }, 5_000)).toMatchObject({ writesWithoutRoom: 1 })
+    expect(await end()).toMatchObject({ writesWithoutRoom: 1 })
   })
 
   it('tells of the room when it is asked', async () => {
     const { child } = await run(`process.on('message', async ({ go }) => {
       if (go !== undefined) await statfs(data).then(({ bavail, bsize }) => tell(bavail * bsize))
     }); await tell('ready'); await rest()`)
-    await sendToShim(child, { type: 'full', roomBytes: 1024 * 1024 }, 5_000)
+    await beginFileFault(child, { type: 'full', roomBytes: 1024 * 1024 })
     expect(await ask(child, 'tell')).toBe(1024 * 1024)
   })
 
   it('is slow', async () => {
     const { child } = await run(writer)
-    await sendToShim(child, { type: 'slow', ms: 50, jitterMs: 0 }, 5_000)
+    const end = await beginFileFault(child, { type: 'slow', ms: 50, jitterMs: 0 })
     const startedAt = performance.now()
     expect(await ask(child, 'x')).toBe('ok')
     expect(performance.now() - startedAt).toBeGreaterThan(45)
-    expect(await sendToShim(child, { type: 'clear' }, 5_000)).toMatchObject({ slowSyncs: 1 })
+    expect(await end()).toMatchObject({ slowSyncs: 1 })
   })
 
   it('is out of reach when the process has no shim, or is gone', async () => {

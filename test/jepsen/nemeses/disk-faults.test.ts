@@ -12,7 +12,7 @@ import { slowSync } from '../../../jepsen-lite/nemeses/slow-sync.ts'
 import { smallDisk } from '../../../jepsen-lite/nemeses/small-disk.ts'
 import { tornTail } from '../../../jepsen-lite/nemeses/torn-tail.ts'
 import { wipe } from '../../../jepsen-lite/nemeses/wipe.ts'
-import type { Fault, Nemesis, Totals } from '../../../jepsen-lite/nemesis.ts'
+import type { Fault, Nemesis } from '../../../jepsen-lite/nemesis.ts'
 import { seeded } from '../../../jepsen-lite/random.ts'
 import { realDiskFolder } from '../../support/place.ts'
 import { RecordedTarget } from './recorded-target.ts'
@@ -63,7 +63,7 @@ describe('lost-writes', () => {
     const fault = drawn(lostWrites, /n1,n2,n3/)
     const { done } = await fault.begin(target)
     await fault.end(target)
-    expect(target.calls).toEqual(['shim n1 slow', 'shim n3 slow', 'cut n1', 'cut n3', 'start n1', 'start n3'])
+    expect(target.calls).toEqual(['break n1 slow', 'break n3 slow', 'cut n1', 'cut n3', 'start n1', 'start n3'])
     expect(done).toEqual({ powerCuts: 2, rolledBackBytes: 20 })
     expect(lostWrites.bite(done)).toBeUndefined()
   })
@@ -72,49 +72,93 @@ describe('lost-writes', () => {
 describe('slow-sync', () => {
   it('ends with fast disks, and counts what was slow', async () => {
     const target = new RecordedTarget(3, 'n2')
-    target.obey = (_, { type }): Totals => (type === 'clear' ? { slowSyncs: 7 } : {})
+    target.bites = () => ({ slowSyncs: 7 })
     const fault = drawn(slowSync, /leader/)
     await fault.begin(target)
     expect((await fault.end(target)).done).toEqual({ slowSyncs: 7 })
-    expect(target.calls).toEqual(['shim n2 slow', 'shim n2 clear'])
+    expect(target.calls).toEqual(['break n2 slow', 'mend n2 slow'])
   })
 })
 
 describe('a disk that fails', () => {
   it('ends the node, which loses power in some faults, and is started again', async () => {
     const target = new RecordedTarget(3, 'n2')
-    target.obey = (node, { type }) => {
-      if (type === 'fail') target.down.add(node)
-      return {}
-    }
+    target.onBreak = (node) => target.endByItself(node)
     const fault = drawn(failingSync, /leader, then no power/)
     const { done } = await fault.begin(target)
-    expect(target.expected).toEqual(new Set(['n2']))
-    await fault.end(target)
-    expect(done).toEqual({ ownEnds: 1, powerCuts: 1, rolledBackBytes: 10 })
-    expect(target.calls).toEqual(['shim n2 fail', 'cut n2', 'start n2'])
-    expect(target.expected).toEqual(new Set())
+    expect(target.expected).toEqual(new Map([['n2', { codes: ['StorageFailed'] }]]))
+    const { done: doneInTheEnd } = await fault.end(target)
+    expect([done, doneInTheEnd]).toEqual([{ powerCuts: 1, rolledBackBytes: 10 }, { ownEnds: 1 }])
+    expect(failingSync.bite(doneInTheEnd)).toBeUndefined()
+    expect(target.calls).toEqual(['break n2 fail', 'cut n2', 'start n2'])
+    expect(target.expected).toEqual(new Map())
   })
 
-  it('must end the node that met it: one that goes on is told', async () => {
+  it('has not ended a node that another fault has killed', async () => {
+    const target = new RecordedTarget(3, 'n2')
+    target.onBreak = (node) => target.down.add(node)
+    const fault = drawn(failingSync, /leader, then no power/)
+    await fault.begin(target)
+    expect((await fault.end(target)).done).toEqual({ ownEnds: 0 })
+    expect(target.calls).toEqual(['break n2 fail'])
+  })
+
+  it.each(['failedWrites', 'failedSyncs', 'writesWithoutRoom', 'refused'])(
+    'must end the node that met it, and no other: %s',
+    async (figure) => {
+      const target = new RecordedTarget(3)
+      target.bites = (node) => ({ [figure]: Number(node === 'n2'), slowSyncs: 1, spaceDenied: 1 })
+      const disks = new BreakingDisks({ target, nodes, code: 'NoSpace' })
+      await disks.break({ type: 'watch' })
+      target.endByItself('n3')
+      expect(await disks.mended()).toMatchObject({ [figure]: 1, ownEnds: 1 })
+      expect(target.survivors).toEqual(['n2'])
+      expect(target.calls.slice(3)).toEqual(['mend n1 watch', 'mend n2 watch', 'must end n2', 'start n3'])
+    },
+  )
+
+  it('is expected to end nodes no longer, and starts those that it has, also when a shim does not answer', async () => {
     const target = new RecordedTarget(3)
-    const disks = new BreakingDisks(target, ['n1', 'n2', 'n3'], 30)
-    target.down.add('n3')
-    await expect(disks.mended(['n2', 'n3'])).rejects.toThrow('n2 went on though a write or a sync had failed')
-    expect([target.calls, target.expected]).toEqual([['start n3'], new Set()])
+    target.bites = () => {
+      throw new Error('no answer')
+    }
+    const disks = new BreakingDisks({ target, nodes, code: 'NoSpace' })
+    await disks.break({ type: 'watch' })
+    target.endByItself('n3')
+    await expect(disks.mended()).rejects.toThrow('no answer')
+    expect([target.isRunning('n3'), target.expected]).toEqual([true, new Map()])
   })
 })
 
 describe('full-disk', () => {
-  it('counts a node that stopped for want of room, and starts it', async () => {
+  it('counts who told of it and who stopped for want of room, and starts that one', async () => {
     const target = new RecordedTarget(3)
-    target.obey = (_, { type }): Totals => (type === 'clear' ? { spaceDenied: 2 } : {})
+    target.metrics.set('n1', { meshmq_disk_full: 1 }).set('n2', { meshmq_disk_full: 0 })
+    target.bites = () => ({ spaceDenied: 2 })
     const fault = drawn(fullDisk, /^0 MiB left on n1,n2,n3/)
     await fault.begin(target)
-    target.down.add('n3')
+    expect([...target.expected.values()]).toEqual(nodes.map(() => ({ codes: ['NoSpace'] })))
+    target.endByItself('n3')
     const { done } = await fault.end(target)
-    expect(done).toEqual({ spaceDenied: 4, ownEnds: 1, writesWithoutRoom: 1 })
-    expect(target.calls.slice(3)).toEqual(['shim n1 clear', 'shim n2 clear', 'start n3'])
+    expect(done).toEqual({ spaceDenied: 4, ownEnds: 1, toldFull: 1 })
+    expect(target.calls.slice(3)).toEqual(['mend n1 full', 'mend n2 full', 'start n3'])
+  })
+
+  it.each([fullDisk, smallDisk])(
+    'bites when a node told of it, or ended of it: not when it was done alone',
+    ({ bite }) => {
+      expect(bite({ spaceDenied: 9, ballastBytes: 9, toldFull: 0, ownEnds: 0 })).toBeTypeOf('string')
+      expect([bite({ toldFull: 1 }), bite({ ownEnds: 1 })]).toEqual([undefined, undefined])
+    },
+  )
+})
+
+describe('small-disk', () => {
+  it('leaves its mark on a life for good, and on none that follows', async () => {
+    const target = new RecordedTarget(3)
+    const disks = new BreakingDisks({ target, nodes: ['n1'], code: 'NoSpace', isLasting: true })
+    await disks.mended()
+    expect([target.expected, target.lasting]).toEqual([new Map(), new Set(['n1'])])
   })
 })
 
@@ -139,10 +183,10 @@ describe('what hurts what was synced', () => {
     target.dataDirectory = dataDirectory()
     const fault = drawn(bitFlip, /the running n2/)
     expect(bitFlip.bite((await fault.begin(target)).done)).toBeUndefined()
-    expect(target.expected).toEqual(new Set(['n2']))
+    expect(target.expected).toEqual(new Map([['n2', { codes: ['DamagedLog'] }]]))
     await fault.end(target)
     expect(target.calls).toEqual(['wound n2', 'kill n2', 'start n2', 'healed n2'])
-    expect(target.expected).toEqual(new Set())
+    expect(target.expected).toEqual(new Map())
   })
 
   it.each([tornTail, bitFlip, wipe])('spares a node while another one is hurt', async (nemesis) => {
@@ -163,7 +207,7 @@ describe('what hurts what was synced', () => {
     let starts = 0
     target.start = async (node) => {
       await start(node)
-      if (++starts === 1) target.down.add(node)
+      if (++starts === 1) target.endByItself(node)
     }
     const fault = drawn(bitFlip, /in the store of n2/)
     await fault.begin(target)
@@ -175,16 +219,30 @@ describe('what hurts what was synced', () => {
 
 describe('clock', () => {
   it.each([/^clocks of n1 .*n3/, /^to and fro: clocks of n1, n2, n3/])(
-    'is right again in the end: %s',
+    'is right again in the end, and counts who told a wrong time before: %s',
     async (name) => {
       const target = new RecordedTarget(3)
       const fault = drawn(clock, name)
       await fault.begin(target)
-      expect([...target.clocks.values()].some(({ offsetMs, rate }) => offsetMs !== 0 || rate !== 1)).toBe(true)
+      const settings = [...target.clocks.values()]
       const touched = [...target.clocks.keys()]
-      await fault.end(target)
-      expect(touched.length).toBeGreaterThan(1)
+      const { done } = await fault.end(target)
+      const seen = settings.filter(({ offsetMs }) => Math.abs(offsetMs) > 3_000).length
+      expect([touched.length > 1, seen > 0, done.clocksSeenOff]).toEqual([true, true, seen])
       expect(touched.map((node) => target.clocks.get(node))).toEqual(touched.map(() => ({ offsetMs: 0, rate: 1 })))
     },
   )
+
+  it('bites when a node told a wrong time, not when it was only to', () => {
+    expect(clock.bite({ clockSettings: 3, clocksSeenOff: 0 })).toBe('no node told a wrong time')
+    expect(clock.bite({ clocksSeenOff: 1 })).toBeUndefined()
+  })
+
+  it('moves one clock of each fault at least by so much that it can be seen', () => {
+    for (let seed = 0; seed < 300; seed++) {
+      const { name } = clock.draw(seeded(seed), nodes)
+      const first = /^clocks of n\d (?:([+-][\d.]+) s|.*(20) times as fast)/.exec(name)
+      if (!name.startsWith('to and fro')) expect(Math.abs(Number(first?.[1] ?? first?.[2])), name).toBeGreaterThan(4)
+    }
+  })
 })

@@ -1,5 +1,13 @@
 /** A cluster as a fault sees it, on paper: it notes what is done to it, and answers as it is told to. */
-import type { FaultTarget, Impairment, ShimCommand, Totals } from '../../../jepsen-lite/nemesis.ts'
+import type {
+  EndFileFault,
+  ExpectedEnd,
+  FaultTarget,
+  FileFault,
+  Impairment,
+  OwnEndings,
+  Totals,
+} from '../../../jepsen-lite/nemesis.ts'
 
 export interface CliResult {
   readonly code: number
@@ -22,11 +30,18 @@ export class RecordedTarget implements FaultTarget {
   isWoundable = true
   workersKilled = 0
   dataDirectory = '/nowhere'
-  /** Who may end by itself. */
-  readonly expected = new Set<string>()
+  /** Who may end by itself, and how; `lasting`: whose present life still may when nothing is expected any more. */
+  readonly expected = new Map<string, OwnEndings>()
+  readonly lasting = new Set<string>()
+  readonly #ownEnds = new Map<string, number>()
+  /** Who went on though it had to end. */
+  readonly survivors: string[] = []
+  /** What /metrics tells, by node. */
+  readonly metrics = new Map<string, Readonly<Record<string, number>>>()
   readonly clocks = new Map<string, { readonly offsetMs: number; readonly rate: number }>()
-  /** What the shim does, and says that it did. */
-  obey: (node: string, command: ShimCommand) => Totals | false = () => ({})
+  /** What happens when the shim breaks files; and what it says in the end that it did. */
+  onBreak: (node: string, fault: FileFault) => void = () => {}
+  bites: (node: string, fault: FileFault) => Totals = () => ({})
   /** Hears each command. */
   answer: (args: readonly string[]) => CliResult = () => done
 
@@ -81,9 +96,31 @@ export class RecordedTarget implements FaultTarget {
     return work()
   }
 
-  expectEnd(node: string): () => void {
-    this.expected.add(node)
-    return () => void this.expected.delete(node)
+  expectEnd(node: string, endings: OwnEndings): ExpectedEnd {
+    const before = this.#ownEnds.get(node) ?? 0
+    const ownEnds = this.#ownEnds
+    this.expected.set(node, endings)
+    return {
+      get count() {
+        return (ownEnds.get(node) ?? 0) - before
+      },
+      over: () => void this.expected.delete(node),
+      overWithItsLife: () => {
+        this.expected.delete(node)
+        this.lasting.add(node)
+      },
+    }
+  }
+
+  /** As its code is expected to. */
+  endByItself(node: string): void {
+    this.down.add(node)
+    this.#ownEnds.set(node, (this.#ownEnds.get(node) ?? 0) + 1)
+  }
+
+  async mustEnd(node: string): Promise<void> {
+    this.calls.push(`must end ${node}`)
+    if (this.isRunning(node)) this.survivors.push(node)
   }
 
   async start(node: string): Promise<void> {
@@ -127,10 +164,23 @@ export class RecordedTarget implements FaultTarget {
     this.calls.push(`healed ${node}`)
   }
 
-  async shim(node: string, command: ShimCommand): Promise<Totals | false> {
-    if (!this.isRunning(node)) return false
-    this.calls.push(`shim ${node} ${command.type}`)
-    return this.obey(node, command)
+  async breakFiles(node: string, fault: FileFault): Promise<EndFileFault> {
+    if (!this.isRunning(node)) return async () => undefined
+    this.calls.push(`break ${node} ${fault.type}`)
+    this.onBreak(node, fault)
+    return async () => {
+      if (!this.isRunning(node)) return undefined
+      this.calls.push(`mend ${node} ${fault.type}`)
+      return this.bites(node, fault)
+    }
+  }
+
+  async metric(node: string, name: string): Promise<number | undefined> {
+    return this.isRunning(node) ? this.metrics.get(node)?.[name] : undefined
+  }
+
+  async timeOf(node: string): Promise<number | undefined> {
+    return this.isRunning(node) ? Date.now() + (this.clocks.get(node)?.offsetMs ?? 0) : undefined
   }
 
   async clock(node: string, offsetMs: number, rate: number): Promise<void> {
