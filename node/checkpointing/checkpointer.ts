@@ -215,6 +215,11 @@ export class Checkpointer {
     return (this.#options.checkpoints.current?.bytes ?? 0) <= CHEAP_BYTES_MAX
   }
 
+  /** The disk is nearly full. */
+  get #isShort(): boolean {
+    return this.#options.clock.now() - this.#shortMs < SHORT_OF_ROOM_MS
+  }
+
   #nextDue(): number {
     if (this.#isUseless) return 0
     // A large state is not written again before as much log has come as it takes itself: at most half of all writing is this.
@@ -304,8 +309,15 @@ export class Checkpointer {
       invariant(mark !== undefined, 'the log is compacted behind a checkpoint')
       const firstIndex = keepsLog ? driver.status().firstIndex : this.#firstIndex(mark)
       if (firstIndex > driver.status().firstIndex) driver.compact(firstIndex - 1)
-      const isSuperseded = () => this.#uncompacted !== undefined
-      await compact({ group, firstIndex, checkpointIndex: mark.index, live, pinned: () => pins.pinned(), isSuperseded })
+      await compact({
+        group,
+        firstIndex,
+        checkpointIndex: mark.index,
+        live,
+        pinned: () => pins.pinned(),
+        isSuperseded: () => this.#uncompacted !== undefined,
+        isShortOfRoom: this.#isShort,
+      })
     }
   }
 
@@ -315,13 +327,12 @@ export class Checkpointer {
     const { appliedIndex, firstIndex, peers, persistedIndex } = driver.status()
     // An installed checkpoint is ahead of the log when that came by itself in the last moment.
     const behind = Math.min(mark.index, appliedIndex, persistedIndex) + 1
-    const isShort = this.#options.clock.now() - this.#shortMs < SHORT_OF_ROOM_MS
     // A peer that gets an install has no claim on the log below it; nor, when room is needed, one that does not answer.
-    const claimants = peers.filter(({ mode }) => mode === 'replicate' || (mode === 'probe' && !isShort))
+    const claimants = peers.filter(({ mode }) => mode === 'replicate' || (mode === 'probe' && !this.#isShort))
     const claims = claimants.map(({ matchIndex }) => matchIndex + 1)
-    const forNobody = isShort ? behind : (this.#trailing.startOf(TRAILING_BYTES) ?? behind)
+    const forNobody = this.#isShort ? behind : (this.#trailing.startOf(TRAILING_BYTES) ?? behind)
     const wanted = Math.min(behind, forNobody, ...claims)
-    const bytesMax = isShort ? Math.min(TRAILING_BYTES, trailingLogBytesMax) : trailingLogBytesMax
+    const bytesMax = this.#isShort ? Math.min(TRAILING_BYTES, trailingLogBytesMax) : trailingLogBytesMax
     const capped = Math.max(wanted, this.#trailing.startOf(bytesMax) ?? behind)
     const pinned = Math.max(pins.logFloor() ?? behind, this.#pinned.startOf(this.#pinnedBytesMax) ?? behind)
     return Math.max(firstIndex, Math.min(behind, capped, pinned))

@@ -66,6 +66,8 @@ export interface CompactionPlan {
   readonly pinned?: () => readonly LiveEntries[]
   /** A newer plan waits: what takes long of this one had better end. */
   readonly isSuperseded?: () => boolean
+  /** The disk is nearly full: every file that is not needed is given back. */
+  readonly isShortOfRoom?: boolean
 }
 
 /** What all parts are given. */

@@ -7,8 +7,8 @@
  * nothing free that became needless meanwhile: so the sparsest segments are the first, and it ends soon when another plan waits,
  * which goes on with what is left.
  *
- * The order in which a segment goes: nothing points to it, reads that still might have ended, the manifest says so, then the file. What
- * a crash leaves of files that the manifest lists, the next start removes.
+ * The order in which a segment goes: nothing points to it, reads that still might have ended, the manifest says so, then the file, which
+ * goes or becomes a spare (segment-spares.ts). What a crash leaves of files that the manifest lists, the next start removes.
  *
  * Never: decides what is live.
  */
@@ -40,6 +40,8 @@ export interface CompactionPlan {
   readonly pinned?: () => readonly LiveEntries[]
   /** A newer plan waits: no more is rewritten for this one. */
   readonly isSuperseded?: () => boolean
+  /** The disk is nearly full: every file that is not needed is given back. */
+  readonly isShortOfRoom?: boolean
 }
 
 export interface CompactionResult {

@@ -101,6 +101,7 @@ async function mend(scan: LogScan, segments: SegmentFiles): Promise<void> {
   if (again !== undefined) await segments.write(again.sequence, again.data, again.offset)
   for (const rest of rests) await segments.wipe(rest.sequence, rest.offset, rest.bytes)
   for (const sequence of leftovers) await segments.remove(sequence)
+  await segments.removeSpares()
   for (const sequence of absent) await segments.create(sequence)
   // Also of files that a process made which died before it had synced their entries.
   await segments.syncDirectory()

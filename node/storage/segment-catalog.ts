@@ -73,7 +73,10 @@ export class SegmentCatalog {
     return found
   }
 
-  remove(sequence: number): void {
-    this.#segments.delete(sequence)
+  /** Returns what was known of those. */
+  remove(sequences: readonly number[]): SegmentInfo[] {
+    const removed = sequences.flatMap((sequence) => this.#segments.get(sequence) ?? [])
+    for (const { sequence } of removed) this.#segments.delete(sequence)
+    return removed
   }
 }

@@ -9,6 +9,7 @@ import { DamagedLogError } from './errors.ts'
 import type { File, Files } from './files.ts'
 import {
   decodeSegmentHeader,
+  isSpareName,
   type LogIdentity,
   SEGMENT_HEADER_BYTES,
   type SegmentHeader,
@@ -83,6 +84,13 @@ export class SegmentFiles {
 
   async remove(sequence: number): Promise<void> {
     await this.#files.remove(this.path(sequence))
+  }
+
+  /** What was to become segments is not needed to begin with. */
+  async removeSpares(): Promise<void> {
+    for (const name of await this.#files.list(this.#directory)) {
+      if (isSpareName(name)) await this.#files.remove(join(this.#directory, name))
+    }
   }
 
   async syncDirectory(): Promise<void> {

@@ -1,6 +1,7 @@
 /**
  * Gets the next segment ready while the present one is in use: a file full of synced zeros, because overwriting blocks that
- * exist costs about half of what growing a file costs (docs/adr/0001), and the entry of the file after it in the directory.
+ * exist costs about half of what growing a file costs (docs/adr/0001), and the entry of the file after it in the directory. The zeros
+ * go into a spare, if there is one, which then takes the name of the empty file that was made before.
  *
  * Two rules that recovery relies on: a segment's successor exists, and its entry is synced, before the segment takes its first
  * batch (trap 25), so that a lost last file is noticed; and files come into being one after the other, each synced before the
@@ -11,6 +12,7 @@
 import { join } from 'node:path'
 import type { File, Files } from './files.ts'
 import { segmentName } from './segment.ts'
+import type { SegmentSpares } from './segment-spares.ts'
 
 /** One write of zeros; small, so that a batch of the log never waits long behind it on the disk. */
 const CHUNK_BYTES = 256 * 1024
@@ -20,6 +22,7 @@ export interface PreparationOptions {
   readonly files: Files
   readonly directory: string
   readonly segmentBytes: number
+  readonly spares: SegmentSpares
   readonly sequence: number
   /** Highest segment whose file exists: `sequence` − 1 or more. */
   readonly highest: number
@@ -66,12 +69,14 @@ export class SegmentPreparation {
   }
 
   async #prepare(): Promise<File> {
-    const { files, directory, sequence, highest } = this.#options
-    const path = join(directory, segmentName(sequence))
+    const { files, directory, spares, sequence, highest } = this.#options
     if (highest < sequence) await this.#create(sequence)
     if (highest < sequence + 1) await this.#create(sequence + 1)
-    const file = await files.open(path)
+    const spare = spares.take()
+    const file = await files.open(spare ?? join(directory, segmentName(sequence)))
     await this.#fill(file)
+    // One that is abandoned holds old records still.
+    if (spare !== undefined && !this.#abandoned) await spares.become(spare, sequence)
     return file
   }
 

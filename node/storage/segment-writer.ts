@@ -9,6 +9,7 @@ import { BATCH_HEADER_BYTES } from './batch.ts'
 import type { File, Files } from './files.ts'
 import { alignToSector, encodeSegmentHeader, type LogIdentity, SEGMENT_HEADER_BYTES, segmentSeed } from './segment.ts'
 import { SegmentPreparation } from './segment-preparation.ts'
+import type { SegmentSpares } from './segment-spares.ts'
 
 export interface SegmentWriterOptions {
   readonly files: Files
@@ -16,6 +17,7 @@ export interface SegmentWriterOptions {
   readonly identity: LogIdentity
   /** Size of new segments. */
   readonly segmentBytes: number
+  readonly spares: SegmentSpares
   /** A background preparation failed. */
   readonly onFailure: (cause: unknown) => void
 }
@@ -141,9 +143,9 @@ export class SegmentWriter {
   }
 
   #prepareNext(): SegmentPreparation {
-    const { files, directory, segmentBytes, onFailure } = this.#options
+    const { files, directory, segmentBytes, spares, onFailure } = this.#options
     const { sequence, highest } = this.#end
-    const next = new SegmentPreparation({ files, directory, segmentBytes, sequence: sequence + 1, highest })
+    const next = new SegmentPreparation({ files, directory, segmentBytes, spares, sequence: sequence + 1, highest })
     next.ready.catch(onFailure)
     return next
   }

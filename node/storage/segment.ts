@@ -45,6 +45,15 @@ export function segmentName(sequence: number): string {
   return `${String(sequence).padStart(16, '0')}.wal`
 }
 
+/** Of a file that was this segment, and is to become another one. */
+export function spareName(sequence: number): string {
+  return `${String(sequence).padStart(16, '0')}.spare`
+}
+
+export function isSpareName(name: string): boolean {
+  return /^\d{16}\.spare$/.test(name)
+}
+
 /** undefined: not a segment's name. */
 export function segmentSequence(name: string): number | undefined {
   return /^\d{16}\.wal$/.test(name) ? Number(name.slice(0, 16)) : undefined

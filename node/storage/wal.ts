@@ -30,6 +30,7 @@ import type { RecoveryReport } from './recovery-report.ts'
 import { segmentName } from './segment.ts'
 import type { SegmentCatalog } from './segment-catalog.ts'
 import type { SegmentManifest } from './segment-manifest.ts'
+import { SegmentSpares, SPARES_MAX } from './segment-spares.ts'
 import { recordBytesThatFit, SegmentWriter } from './segment-writer.ts'
 import { recoverWith, type WalOptions, walDefaults } from './wal-options.ts'
 
@@ -60,6 +61,7 @@ export class Wal implements SharedLog {
   readonly report: RecoveryReport
   readonly #options: WalOptions
   readonly #catalog: SegmentCatalog
+  readonly #spares: SegmentSpares
   readonly #writer: SegmentWriter
   readonly #builder: BatchBuilder
   readonly #members = new Map<string, Member>()
@@ -96,7 +98,9 @@ export class Wal implements SharedLog {
       return true
     })
     const onFailure = (cause: unknown) => this.#fail(cause)
-    this.#writer = new SegmentWriter({ files, directory, identity, segmentBytes, onFailure }, recovery.end, file)
+    this.#spares = new SegmentSpares({ files, directory, segmentBytes })
+    const writing = { files, directory, identity, segmentBytes, spares: this.#spares, onFailure }
+    this.#writer = new SegmentWriter(writing, recovery.end, file)
     for (const history of recovery.groups.values()) this.#addMember(history, history.stateRecord())
   }
 
@@ -183,6 +187,8 @@ export class Wal implements SharedLog {
       this.#throwIfFailed()
       invariant(manifest !== undefined, 'a log that is compacted has a manifest')
       const wal = this
+      const sparesMax = plan.isShortOfRoom === true ? 0 : SPARES_MAX
+      if (sparesMax === 0) await this.#spares.retire([], 0)
       return new Compaction({
         reader: this.reader,
         catalog: this.#catalog,
@@ -196,7 +202,7 @@ export class Wal implements SharedLog {
         },
         now: () => clock.now(),
         pause: (ms, bytes) => this.#pause(ms, bytes),
-        removeFiles: (sequences) => this.#removeFiles(manifest, sequences),
+        removeFiles: (sequences) => this.#removeFiles(manifest, sequences, sparesMax),
       }).run(this.group(plan.group), plan)
     })
     this.#compaction = compaction.catch((error: unknown) => this.#fail(error))
@@ -320,18 +326,15 @@ export class Wal implements SharedLog {
     })
   }
 
-  async #removeFiles(manifest: SegmentManifest, sequences: readonly number[]): Promise<void> {
-    for (const sequence of sequences) this.#catalog.remove(sequence)
+  async #removeFiles(manifest: SegmentManifest, sequences: readonly number[], sparesMax: number): Promise<void> {
+    const segments = this.#catalog.remove(sequences)
     // Of what was lost before all that is left, nothing can matter any more: it counts as removed too.
     const first = this.#catalog.first
     const lost: number[] = []
     for (let sequence = manifest.value.removedBelow; sequence < first; sequence++) lost.push(sequence)
     await manifest.remove([...new Set([...lost, ...sequences])])
-    for (const sequence of sequences) {
-      await this.reader.forget(sequence)
-      await this.#options.files.remove(pathOf(this.#options, sequence))
-    }
-    await this.#options.files.syncDirectory(this.#options.directory)
+    for (const sequence of sequences) await this.reader.forget(sequence)
+    await this.#spares.retire(segments, sparesMax)
   }
 
   // ---- failures

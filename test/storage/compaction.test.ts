@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { LiveEntries } from '../../node/storage/held-entries.ts'
+import { isSpareName, segmentSequence } from '../../node/storage/segment.ts'
 import { nothingRemoved, type SegmentManifest, withRemoved } from '../../node/storage/segment-manifest.ts'
 import type { Wal, WalOptions } from '../../node/storage/wal.ts'
 import { type Entry, EntryType } from '../../raft/index.ts'
@@ -61,8 +62,18 @@ class Bench {
     }
   }
 
+  /** The segments whose files are there. */
   async files(): Promise<number[]> {
-    return (await this.world.settle(this.world.files.list(directory))).map((name) => Number(name.slice(0, 16)))
+    return (await this.names()).flatMap((name) => segmentSequence(name) ?? [])
+  }
+
+  /** The files that are to become segments again. */
+  async spares(): Promise<string[]> {
+    return (await this.names()).filter(isSpareName)
+  }
+
+  names(): Promise<string[]> {
+    return this.world.settle(this.world.files.list(directory))
   }
 }
 

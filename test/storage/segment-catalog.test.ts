@@ -14,7 +14,7 @@ function removable(...candidates: number[]): number[] {
 }
 
 function remove(...sequences: number[]): void {
-  for (const sequence of sequences) catalog.remove(sequence)
+  for (const sequence of sequences) catalog.remove([sequence])
 }
 
 describe('a segment that made records void', () => {

@@ -12,6 +12,7 @@ import type { RecoveryReport } from '../../../node/storage/recovery-report.ts'
 import { nothingRemoved, type SegmentManifest, withRemoved } from '../../../node/storage/segment-manifest.ts'
 import type { Wal } from '../../../node/storage/wal.ts'
 import { type Entry, EntryType, type HardState } from '../../../raft/index.ts'
+import { findStrangers } from './strangers.ts'
 import { directory, group, World } from './world.ts'
 
 type Record =
@@ -177,6 +178,8 @@ export class RaftLike {
   crash(): void {
     this.#life++
     this.world.files.crash()
+    // But for what is torn of one batch.
+    if (!this.#wasDamaged) expect(findStrangers(this.world, this.#removed).length).toBeLessThan(2)
     this.#unanswered = []
     this.#compacting = undefined
   }
