@@ -41,6 +41,10 @@ const CLIENT_MS = { connectTimeoutMs: 5_000, publishTimeoutMs: 5_000, requestTim
 const RECONNECT = { initialMs: 50, maxMs: 1_000 }
 const WORKERS_MAX = 4
 const OPEN_MS = 30_000
+/** Every promise of the SDK settles by its deadline, and those of a run are seconds: one that takes so long hangs. */
+const HANGS_MS = 60_000
+/** The same, for what nobody has waited for until the drain is over. */
+const SETTLE_MS = 30_000
 const HEAL_MS = 60_000
 const DRAIN_MS = 120_000
 const AGREE_MS = 60_000
@@ -159,25 +163,36 @@ class Run {
       pacing: new Pacing(rate, concurrency, this.#random.fork('pacing')),
       recorder: this.#recorder,
       open: (slot, process) => pool.open(slot, process),
+      hangsMs: HANGS_MS,
       now: () => this.#nowNs() / 1e6,
     })
     this.#schedule = planSchedule(this.#random.fork('schedule'), nemeses, cluster.nodes, seconds * 1000)
     const faults = new Faults(this.#schedule, cluster, this.#recorder, () => this.#nowNs())
     this.#faults = faults
-    await slots.open(OPEN_MS)
-    slots.start()
     try {
-      await this.#during('faults', () => this.#underFaults(faults))
-      await this.#during('heal', () => this.#heal(cluster))
+      await slots.open(OPEN_MS)
+      slots.start()
+      try {
+        await this.#during('faults', () => this.#underFaults(faults))
+        await this.#during('heal', () => this.#heal(cluster))
+      } finally {
+        await slots.stop()
+      }
+      await this.#during('drain', () => this.#drain(slots, pool))
     } finally {
-      await slots.stop()
+      for (const hung of slots.hung) this.#add('hung', hung)
     }
-    await this.#during('drain', async () => {
-      const undrained = await slots.drain(DRAIN_MS)
-      if (undrained > 0) this.#shortcomings.push(`${undrained} slots were not drained within ${DRAIN_MS} ms`)
-      await slots.close()
-    })
-    for (const hung of slots.hung) this.#add('hung', hung)
+  }
+
+  /** What consumers have under way is looked at before their clients are closed: a close may end what would never have ended. */
+  async #drain(slots: Slots, pool: WorkerPool): Promise<void> {
+    const undrained = await slots.drain(DRAIN_MS)
+    if (undrained > 0) this.#shortcomings.push(`${undrained} slots were not drained within ${DRAIN_MS} ms`)
+    const hung = new Set(await pool.hanging(SETTLE_MS))
+    // Whether it comes to its end is what the second look is for.
+    void slots.close()
+    for (const call of await pool.hanging(SETTLE_MS)) hung.add(call)
+    for (const call of hung) this.#add('hung', `${call} had not come to its end ${SETTLE_MS} ms after the drain`)
   }
 
   /** Until the time is up and all faults are over. */

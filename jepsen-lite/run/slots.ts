@@ -17,6 +17,8 @@ export interface SlotsOptions {
   readonly pacing: Pacing
   readonly recorder: Recorder
   readonly open: (slot: number, process: number) => Promise<OpenProcess>
+  /** An operation, or the opening of a client, that takes so long hangs. */
+  readonly hangsMs: number
   /** Monotonic milliseconds. */
   readonly now: () => number
 }
@@ -27,9 +29,6 @@ const REOPEN_MS = 200
 const IDLE_MS = 20
 /** Before an operation of the drain that did not succeed is done again. */
 const DRAIN_AGAIN_MS = 100
-/** Every promise of the SDK settles by its deadline, and those of a run are seconds: one that takes so long hangs. */
-const HANGS_MS = 60_000
-const HUNG: Completion = { type: 'info', error: `Hung: no outcome within ${HANGS_MS} ms` }
 
 export class Slots {
   readonly #options: SlotsOptions
@@ -42,7 +41,7 @@ export class Slots {
     this.#slots = Array.from({ length: options.concurrency }, (_, slot) => new Slot(slot, options))
   }
 
-  /** Operations that have hung, each as a sentence. */
+  /** Operations and clients' openings that have hung, each as a sentence. */
   get hung(): readonly string[] {
     return this.#slots.flatMap((slot) => slot.hung)
   }
@@ -134,7 +133,10 @@ class Slot {
     if (this.#client !== undefined && !this.#client.isAlive) this.#retire()
     while (this.#client === undefined && !stopped.aborted) {
       try {
-        this.#client = await this.#options.open(this.#number, this.#process)
+        const open = this.#options.open(this.#number, this.#process)
+        this.#client = await this.#unlessItHangs(`the opening of process ${this.#process}`, open)
+        // It may still come to be: as a client that nobody uses.
+        if (this.#client === undefined) this.#retire()
       } catch {
         // Nobody to connect to in the midst of faults, or a worker that was killed just now.
         await pause(REOPEN_MS, stopped)
@@ -143,21 +145,27 @@ class Slot {
   }
 
   async #invoke(operation: Operation): Promise<Completion> {
-    const { recorder } = this.#options
+    const { recorder, hangsMs } = this.#options
     recorder.invoke(this.#process, operation)
-    const completion = await this.#complete(this.#client as OpenProcess, operation)
+    const invoked = (this.#client as OpenProcess).invoke(operation)
+    const outcome = await this.#unlessItHangs(`${operation.f} of process ${this.#process}`, invoked)
+    const completion = outcome ?? { type: 'info', error: `Hung: no outcome within ${hangsMs} ms` }
     if (recorder.complete(this.#process, completion)) this.#retire()
     return completion
   }
 
-  async #complete(client: OpenProcess, operation: Operation): Promise<Completion> {
+  /** Resolves with undefined when it does: that is told, and nobody waits for it any longer. */
+  async #unlessItHangs<T>(what: string, outcome: Promise<T>): Promise<T | undefined> {
+    const { hangsMs } = this.#options
     const over = new AbortController()
-    const hangs = pause(HANGS_MS, over.signal).then(() => HUNG)
-    const completion = await Promise.race([client.invoke(operation), hangs])
-    over.abort()
-    if (completion === HUNG)
-      this.hung.push(`${operation.f} of process ${this.#process} had no outcome in ${HANGS_MS} ms`)
-    return completion
+    const hangs = pause(hangsMs, over.signal).then(() => undefined)
+    try {
+      const first = await Promise.race([outcome, hangs])
+      if (first === undefined) this.hung.push(`${what} had no outcome in ${hangsMs} ms`)
+      return first
+    } finally {
+      over.abort()
+    }
   }
 
   #retire(): void {

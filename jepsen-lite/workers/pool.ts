@@ -2,6 +2,7 @@
  * All workers: each slot has its place in one of them. A worker that is killed is started anew, and its slots open new processes there;
  * one that ends by itself is a defect that the run must tell (`failures`), and is started anew as well.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Completion, Operation } from '../history.ts'
 import { type WorkerOptions, WorkerProcess } from './worker-process.ts'
 
@@ -19,6 +20,8 @@ export interface OpenProcess {
   close(): Promise<void>
 }
 
+/** Between two looks at what is open. */
+const LOOK_MS = 50
 /** A worker that cannot even begin is not started for ever. */
 const FAILURES_MAX = 10
 
@@ -78,6 +81,22 @@ export class WorkerPool {
     const died = (this.#processes[place] as Set<number>).size
     await (this.#workers[place] as WorkerProcess).kill()
     return died
+  }
+
+  /**
+   * Resolves with those calls that are open now (see WorkerProcess.openCalls) and still are `withinMs` later, though their workers live: at
+   * once when there are none left.
+   */
+  async hanging(withinMs: number): Promise<readonly string[]> {
+    const openCalls = () => this.#workers.flatMap((worker) => worker.openCalls)
+    const lateMs = performance.now() + withinMs
+    let left = openCalls()
+    while (left.length > 0 && performance.now() < lateMs) {
+      await sleep(LOOK_MS)
+      const open = new Set(openCalls())
+      left = left.filter((call) => open.has(call))
+    }
+    return left
   }
 
   /** Ends all of them. Clients that are open are not closed by it. */

@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import path from 'node:path'
 import type { Completion, Json, Operation } from '../history.ts'
+import { OpenCalls } from './open-calls.ts'
 import type { FromWorker, ToWorker } from './protocol.ts'
 
 export interface WorkerOptions {
@@ -22,6 +23,9 @@ interface Waiting {
 /** What an operation that was open in a killed worker completes with. */
 const KILLED: Completion = { type: 'info', error: 'Killed: its worker process was killed' }
 
+/** The answer to `close`. */
+const CLOSED: FromWorker['type'] = 'closed'
+
 /** The compiled file beside compiled ones, the source beside sources. */
 const program = path.join(import.meta.dirname, `worker${path.extname(import.meta.filename)}`)
 
@@ -29,6 +33,7 @@ export class WorkerProcess {
   readonly #child: ChildProcess
   readonly #options: WorkerOptions
   readonly #waiting = new Map<string, Waiting>()
+  readonly #calls = new OpenCalls()
   /** Resolves when the process has ended and all that it said was heard. */
   readonly ended: Promise<void>
   #isAlive = true
@@ -48,6 +53,12 @@ export class WorkerProcess {
 
   get isAlive(): boolean {
     return this.#isAlive
+  }
+
+  /** What has been begun and nobody waits for with a deadline: closes of clients, and calls of consumers. Nothing once it has ended. */
+  get openCalls(): readonly string[] {
+    const closes = [...this.#waiting.keys()].filter((key) => key.startsWith(CLOSED))
+    return [...closes.map((key) => `close of process${key.slice(CLOSED.length)}`), ...this.#calls.all]
   }
 
   /** Why it ended though nobody had wanted that; undefined while it runs and after an end that was wanted. */
@@ -95,7 +106,7 @@ export class WorkerProcess {
 
   close(process: number): Promise<void> {
     return new Promise((resolve) => {
-      this.#wait(`closed ${process}`, { answered: () => resolve(), gone: resolve })
+      this.#wait(`${CLOSED} ${process}`, { answered: () => resolve(), gone: resolve })
       this.#send({ type: 'close', process })
     })
   }
@@ -128,6 +139,7 @@ export class WorkerProcess {
   #hear(message: FromWorker): void {
     switch (message.type) {
       case 'emitted':
+        this.#calls.see(message.name, message.f, message.value)
         return this.#options.emitted(message.name, message.f, message.value)
       case 'thrown':
         this.#thrown = message.error
@@ -149,6 +161,7 @@ export class WorkerProcess {
     this.#isAlive = false
     const waiting = [...this.#waiting.values()]
     this.#waiting.clear()
+    this.#calls.clear()
     for (const { gone } of waiting) gone()
   }
 }

@@ -3,6 +3,9 @@
  *
  *   subscribe, deliver, settle (about to be sent), settled (the cluster has confirmed it), lost, closed, connected, disconnected, sessionLost
  *
+ * and for workers/open-calls.ts how each call ends: `answered` ends subscribe, whatever the answer; settled or `lost` with an error end settle;
+ * closed, or `ended` (by the cluster), end `close`.
+ *
  * It is told before it happens: a message is settled only when its delivery is in the history, so that no kill of this process can make a
  * message disappear from the history alone. It takes more at a time than its prefetch: what the cluster sends beyond that is seen.
  */
@@ -56,7 +59,10 @@ export class Taker {
   /** Goes away with all that it holds, and comes back as another consumer: at once, or when `gate` resolves. */
   async renew(gate: Promise<void> = Promise.resolve()): Promise<void> {
     this.#gate = gate
-    await this.#subscription?.close({ timeoutMs: CLOSE_MS })
+    const subscription = this.#subscription
+    if (subscription === undefined) return
+    await this.#tell(this.#name, 'close', { queue: this.#options.queue })
+    await subscription.close({ timeoutMs: CLOSE_MS })
   }
 
   /** Hands back what it holds. */
@@ -78,7 +84,7 @@ export class Taker {
     }
   }
 
-  /** Resolves when the subscription was closed. */
+  /** Resolves when the subscription was closed; rejects when there was none, or the cluster ended it. */
   async #subscribe(): Promise<void> {
     const { client, queue, pattern, prefetch, name } = this.#options
     await this.#gate
@@ -87,10 +93,20 @@ export class Taker {
     await this.#tell(consumer, 'subscribe', { queue, prefetch })
     const handler = (message: Message) => this.#handle(consumer, message)
     const concurrency = 2 * prefetch + 10
-    this.#subscription = await client.subscribe(pattern, handler, { queue, prefetch, concurrency })
+    try {
+      this.#subscription = await client.subscribe(pattern, handler, { queue, prefetch, concurrency })
+    } finally {
+      await this.#tell(consumer, 'answered', { queue })
+    }
+    const { closed } = this.#subscription
     if (this.#isOver) await this.renew()
-    await this.#subscription.closed
-    await this.#tell(consumer, 'closed', { queue })
+    const how = await closed.then(
+      () => 'closed',
+      () => 'ended',
+    )
+    this.#subscription = undefined
+    await this.#tell(consumer, how, { queue })
+    return closed
   }
 
   async #handle(consumer: string, message: Message): Promise<void> {
@@ -108,7 +124,7 @@ export class Taker {
     await sleep(fate.holdMs ?? 0)
     if (message.signal.aborted) return
     await this.#tell(consumer, 'settle', { ...which, as: fate.as })
-    if (message.signal.aborted) return
+    if (message.signal.aborted) return this.#tell(consumer, 'lost', { ...which, error: 'LeaseLost' })
     try {
       await settle(message, fate)
       await this.#tell(consumer, 'settled', which)

@@ -8,6 +8,7 @@ import type { OpenProcess } from '../../../jepsen-lite/workers/pool.ts'
 import { eventually } from '../../support/eventually.ts'
 
 const CONCURRENCY = 3
+const never = () => new Promise<never>(() => {})
 
 /** Answers by script, and remembers which processes had a client. */
 class Clients {
@@ -16,9 +17,12 @@ class Clients {
   readonly alive = new Set<number>()
   answer: (process: number, operation: Operation) => Completion | Promise<Completion> = () => ({ type: 'ok' })
   refuse = 0
+  /** Openings that never end. */
+  hang = 0
 
   readonly open = async (_: number, process: number): Promise<OpenProcess> => {
     if (this.refuse-- > 0) throw new Error('nobody there')
+    if (this.hang-- > 0) return never()
     this.opened.push(process)
     this.alive.add(process)
     const { alive } = this
@@ -38,7 +42,7 @@ let recorder: Recorder
 let left: number[]
 let drains: Operation[]
 
-function slots(): Slots {
+function slots(hangsMs = 60_000): Slots {
   return new Slots({
     concurrency: CONCURRENCY,
     plan: {
@@ -48,6 +52,7 @@ function slots(): Slots {
     pacing: new Pacing(0, CONCURRENCY, seeded(1)),
     recorder,
     open: clients.open,
+    hangsMs,
     now: () => performance.now(),
   })
 }
@@ -140,6 +145,22 @@ describe('slots', () => {
     clients.answer = (process) => (process % CONCURRENCY === 1 ? { type: 'fail', error: 'NotEmpty' } : { type: 'ok' })
     const made = await run()
     expect(await made.drain(300)).toBe(1)
+  })
+
+  it('tell an operation that hangs, and go on with another process', async () => {
+    clients.answer = (process) => (process === 1 ? never() : { type: 'ok' })
+    const made = await run(slots(100))
+    expect(made.hung).toEqual(['step of process 1 had no outcome in 100 ms'])
+    expect(stepsOf('info')).toMatchObject([{ process: 1, error: 'Hung: no outcome within 100 ms' }])
+    expect(stepsOf('ok').map(({ process }) => process)).toContain(1 + CONCURRENCY)
+  })
+
+  it('tell the opening of a client that hangs, and go on with another process', async () => {
+    clients.hang = 1
+    const made = await run(slots(100))
+    expect(made.hung).toEqual(['the opening of process 0 had no outcome in 100 ms'])
+    expect(clients.opened.sort((a, b) => a - b)).toEqual([1, 2, CONCURRENCY])
+    expect(stepsOf('ok')).toHaveLength(6)
   })
 
   it('end the run with what a slot throws', async () => {

@@ -6,6 +6,7 @@ import type { ClientContext, Workload, WorkloadClient } from '../../../jepsen-li
 
 class FakeClient implements WorkloadClient {
   readonly #context: ClientContext
+  #closed: Promise<void> = Promise.resolve()
 
   constructor(context: ClientContext) {
     this.#context = context
@@ -15,6 +16,11 @@ class FakeClient implements WorkloadClient {
     const { emit, process: number, slot } = this.#context
     if (f === 'who') return { type: 'ok', value: { process: number, slot, pid: process.pid } }
     if (f === 'hang') await sleep(600_000)
+    if (f === 'neverClose') this.#closed = new Promise(() => {})
+    if (f === 'tell') {
+      const { what, ...told } = value as { readonly [key: string]: Json }
+      await emit(`c${number}`, String(what), told)
+    }
     if (f === 'throw') throw new TypeError('a defect of the workload')
     if (f === 'exit') process.exit(3)
     if (f === 'emitAndDie') {
@@ -24,7 +30,8 @@ class FakeClient implements WorkloadClient {
     return { type: 'ok', value: value as Json }
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    await this.#closed
     return this.#context.emit(`c${this.#context.process}`, 'closed', null)
   }
 }

@@ -78,6 +78,35 @@ describe('the pool of workers', () => {
     expect(emitted).toEqual([['c0', 'closed', null]])
   })
 
+  it('tells which calls of consumers do not come to their end, and of none that has', async () => {
+    const { open, pool } = bound(await start())
+    const [mine, other] = await Promise.all([open(0, 0), open(1, 1)])
+    const tell = (from: OpenProcess, what: string) =>
+      from.invoke({ f: 'tell', value: { what, message: 'm', attempt: 2, queue: 'q' } })
+    for (const from of [mine, other]) for (const what of ['subscribe', 'settle']) await tell(from, what)
+    await tell(mine, 'answered')
+    const hanging = ['settle of c0: message m, attempt 2', 'subscribe of c1', 'settle of c1: message m, attempt 2']
+    expect([...(await pool.hanging(100))].sort()).toEqual(hanging.sort())
+    const within = pool.hanging(30_000)
+    await Promise.all([tell(mine, 'settled'), tell(other, 'settled').then(() => tell(other, 'answered'))])
+    expect(await within).toEqual([])
+  })
+
+  it('calls nothing hanging that died with its worker', async () => {
+    const { open, pool } = bound(await start())
+    const mine = await open(0, 0)
+    await mine.invoke({ f: 'tell', value: { what: 'subscribe' } })
+    await mine.invoke({ f: 'neverClose', value: null })
+    void mine.close()
+    expect(await pool.hanging(100)).toEqual(['close of process 0', 'subscribe of c0'])
+    await pool.kill(0)
+    expect(await pool.hanging(0)).toEqual([])
+    const again = await open(0, 4)
+    await again.invoke({ f: 'tell', value: { what: 'subscribe' } })
+    await pool.stop()
+    expect(await pool.hanging(0)).toEqual([])
+  })
+
   it('does not start with a workload that there is not', async () => {
     await expect(start(1, 'nothing')).rejects.toThrow('has no workload nothing')
   })

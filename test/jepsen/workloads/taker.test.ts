@@ -1,11 +1,13 @@
 import { beforeEach, expect, it } from 'vitest'
 import type { Client } from '../../../client/index.ts'
 import type { Json } from '../../../jepsen-lite/history.ts'
+import { OpenCalls } from '../../../jepsen-lite/workers/open-calls.ts'
 import { Drainer } from '../../../jepsen-lite/workloads/draining.ts'
 import { type Fate, Taker } from '../../../jepsen-lite/workloads/taker.ts'
 import { closeAfterTest, TestMesh } from '../../integration/mesh.ts'
 import { eventually } from '../../support/eventually.ts'
 
+let mesh: TestMesh
 let client: Client
 let told: { name: string; f: string; value: Json }[]
 /** Called before an event counts as told. */
@@ -21,7 +23,8 @@ const attempts = () =>
 const stats = () => client.queue('q').stats({ consistent: true })
 
 beforeEach(async () => {
-  client = await closeAfterTest(await TestMesh.start({}, 1)).clientOf()
+  mesh = closeAfterTest(await TestMesh.start({}, 1))
+  client = await mesh.clientOf()
   told = []
   beforeTold = async () => {}
   await client.queue('q').declare()
@@ -36,8 +39,9 @@ function take(decide: () => Fate): Taker {
 it('tells of a delivery and of its settling, each before it goes on', async () => {
   take(() => ({ as: 'ack' }))
   await eventually(() => names('settled').length > 0)
-  expect(told.map(({ f }) => f)).toEqual(['subscribe', 'deliver', 'settle', 'settled'])
-  expect(told[1]!.value).toMatchObject({ queue: 'q', attempt: 1, id: 7, topic: 'q' })
+  const events = told.filter(({ f }) => f !== 'answered')
+  expect(events.map(({ f }) => f)).toEqual(['subscribe', 'deliver', 'settle', 'settled'])
+  expect(events[1]!.value).toMatchObject({ queue: 'q', attempt: 1, id: 7, topic: 'q' })
 })
 
 it.each(['deliver', 'settle'])('settles nothing before the history has its %s', async (f) => {
@@ -67,6 +71,32 @@ it('goes away with what it keeps, tells so, and comes back as another consumer, 
   expect(names('subscribe')).toEqual(['taker#1', 'taker#2'])
   expect([...names('lost'), ...names('closed')]).toEqual(['taker#1', 'taker#1'])
   expect(attempts()).toEqual([1, 2])
+})
+
+it('tells the end of each call that it has begun: of subscriptions, refused ones too, of settles and of closes', async () => {
+  const calls = new OpenCalls()
+  const seen: string[] = []
+  const tell = async (name: string, f: string, value: Json) => {
+    await emit(name, f, value)
+    calls.see(name, f, value)
+    for (const call of calls.all) seen.push(call.split(' of ')[0]!)
+  }
+  const decide = ({ attempt }: { readonly attempt: number }): Fate => ({ as: attempt === 1 ? 'keep' : 'ack' })
+  const options = { client, emit: tell, queue: 'q', pattern: 'q', prefetch: 5, decide }
+  const taker = new Taker({ ...options, name: 'taker' })
+  await eventually(() => names('deliver').length === 1)
+  await taker.renew()
+  await eventually(() => names('settled').length === 1)
+  // It is somebody else's.
+  const other = await await mesh.clientOf()
+  await other.queue('theirs').declare({ exclusive: true })
+  new Taker({ ...options, name: 'refused', queue: 'theirs' })
+  await eventually(() => names('subscribe').filter((name) => name.startsWith('refused')).length > 1)
+  await client.queue('q').delete()
+  await eventually(() => names('ended').length === 1)
+  await client.close()
+  await eventually(() => calls.all.length === 0)
+  expect([...new Set(seen)].sort()).toEqual(['close', 'settle', 'subscribe'])
 })
 
 it('does not come back before its gate is open', async () => {
