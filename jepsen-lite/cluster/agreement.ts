@@ -14,15 +14,16 @@ export type Agreement =
   /** `diverged`: two replicas differ at the same index. Otherwise they did not get as far as that in time. */
   | { readonly ok: false; readonly diverged: boolean; readonly what: string }
 
-/** One entry for each node that is asked; undefined: no answer. Asks until they agree, differ, or time is over. */
+/** One entry for each node that is asked; undefined: no answer. Asks until they agree, differ, time is over, or there is no hope of it. */
 export async function agreement(
   ask: () => Promise<ReadonlyMap<string, NodeStatus | undefined>>,
   withinMs: number,
+  isHopeless: () => boolean = () => false,
 ): Promise<Agreement> {
   const deadlineMs = performance.now() + withinMs
   for (;;) {
     const found = judge(await ask())
-    if (found.ok || found.diverged || performance.now() >= deadlineMs) return found
+    if (found.ok || found.diverged || isHopeless() || performance.now() >= deadlineMs) return found
     await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
   }
 }

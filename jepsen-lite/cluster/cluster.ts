@@ -266,12 +266,12 @@ export class Cluster implements FaultTarget {
       await launch.heal(process.child)
     }
     await Promise.all(this.nodes.map((node) => this.start(node)))
-    const ready = await Promise.all(this.nodes.map((node) => this.ready(node, withinMs)))
+    const ready = await Promise.all([...this.#members.values()].map((member) => readyUnlessEnded(member, withinMs)))
     const late = this.nodes.filter((_, i) => !ready[i])
-    return late.length === 0 ? undefined : `not ready within ${withinMs} ms: ${late.join(', ')}`
+    return late.length === 0 ? undefined : `ended, or not ready within ${withinMs} ms: ${late.join(', ')}`
   }
 
-  /** Whether all nodes come to hold the same state, while nobody changes it. */
+  /** Whether all nodes come to hold the same state, while nobody changes it. One that has ended never will. */
   agree(withinMs: number): Promise<Agreement> {
     const ask = async () => {
       const entries = [...this.#members.values()].map(
@@ -279,7 +279,8 @@ export class Cluster implements FaultTarget {
       )
       return new Map(await Promise.all(entries))
     }
-    return agreement(ask, withinMs)
+    const hasOneEnded = () => [...this.#members.values()].some(({ process }) => !process.running)
+    return agreement(ask, withinMs, hasOneEnded)
   }
 
   /** Ends all nodes, in good order where they can. */
@@ -338,6 +339,16 @@ function openNetwork({ network, folder, nodes, basePort, random }: ClusterOption
   if (network === 'namespaces') return NamespaceNetwork.open({ folder, nodes })
   const place = { folder, nodes, random: random.fork('links') }
   return ProxyNetwork.open(basePort === undefined ? place : { ...place, basePort })
+}
+
+/** Does not wait for a node that nobody starts any more. */
+async function readyUnlessEnded({ admin, process }: Member, withinMs: number): Promise<boolean> {
+  let isReady = false
+  await eventually(withinMs, async () => {
+    isReady = await admin.isReady(ANSWER_MS)
+    return isReady || !process.running
+  })
+  return isReady
 }
 
 /** The first of the tokens that clients have to show, if there are any. */

@@ -20,9 +20,9 @@ const packageFolder = path.resolve(ownBin(), '../../../..')
 const folder = path.join(packageFolder, 'data/jepsen-selftest')
 
 const run: SelftestHooks['run'] = async (finder, seed, bin, results) => {
-  const { workload, nemesis, seconds, rate, nodeOptions = {} } = finder
+  const { workload, nemesis, seconds, nodes = 3, rate, nodeOptions = {} } = finder
   const options = await runOptionsOf(
-    { workload, nemesis, seconds, seed, nodes: 3, bin, nodeOptions, ...(rate === undefined ? {} : { rate }) },
+    { workload, nemesis, seconds, seed, nodes, bin, nodeOptions, ...(rate === undefined ? {} : { rate }) },
     { workloads, nemeses },
   )
   const terminal = { write: () => {} }

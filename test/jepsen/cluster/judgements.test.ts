@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { NodeStatus } from '../../../jepsen-lite/cluster/admin.ts'
-import { judge } from '../../../jepsen-lite/cluster/agreement.ts'
+import { agreement, judge } from '../../../jepsen-lite/cluster/agreement.ts'
 import { requireRealDisk } from '../../../jepsen-lite/cluster/disk-check.ts'
 import { freePorts } from '../../../jepsen-lite/cluster/ports.ts'
 import { Wounds } from '../../../jepsen-lite/cluster/wounds.ts'
@@ -47,6 +47,18 @@ describe('agreement', () => {
     ['is a learner that lacks bodies', { ...status(7, 'abc', 'learner'), missingBodies: 1 }],
   ])('is not reached while somebody %s, and nothing has diverged', (_, second) => {
     expect(reached(second)).toMatchObject({ ok: false, diverged: false })
+  })
+
+  it('is asked for until it is there, and not for longer than there is hope', async () => {
+    const words = [undefined, status(6, 'abb'), status(7, 'abc')]
+    const ask = async () =>
+      new Map([
+        ['n1', status(7, 'abc')],
+        ['n2', words.length > 1 ? words.shift() : words[0]],
+      ])
+    expect(await agreement(ask, 10_000)).toMatchObject({ ok: true, index: 7 })
+    const never = async () => new Map([['n1', undefined]])
+    expect(await agreement(never, 10_000, () => true)).toMatchObject({ ok: false, diverged: false })
   })
 
   it('takes a learner for a replica like others', () => {
