@@ -39,7 +39,7 @@ export const consumers: Workload = {
   about: 'prefetch, attempts, redelivery in place, every message until it is acked; exclusive queues',
   concurrency: 6,
   rate: 150,
-  floors: { publish: 200, own: 5, away: 5 },
+  floors: { publish: 200, settled: 200, own: 5, away: 5 },
   pulse: 'publish',
   nodeOptions: { sessionLeaseMs: SESSION_LEASE_MS, detachGraceMs: DETACH_GRACE_MS },
 

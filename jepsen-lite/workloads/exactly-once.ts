@@ -35,7 +35,7 @@ export const exactlyOnce: Workload = {
   about: 'publishes whose connections are cut at every byte, and whose sessions move and expire: each is stored once',
   concurrency: 6,
   rate: 60,
-  floors: { publish: 100, cut: 30 },
+  floors: { publish: 100, settled: 200, cut: 30 },
   pulse: 'publish',
   nodeOptions: { sessionLeaseMs: SESSION_LEASE_MS },
 

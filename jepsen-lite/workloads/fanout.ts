@@ -34,7 +34,7 @@ export const fanout: Workload = {
   about: 'every acknowledged publish is once in each bound queue, in all of them or none; bindings come and go',
   concurrency: 6,
   rate: 120,
-  floors: { publish: 200, bind: 10, unbind: 5 },
+  floors: { publish: 200, settled: 200, bind: 10, unbind: 5 },
   pulse: 'publish',
 
   async setup({ client }) {

@@ -26,7 +26,7 @@ export const fifo: Workload = {
   about: 'queues with one consumer at a time: first attempts come in the order of publishing',
   concurrency: 10,
   rate: 100,
-  floors: { publish: 300, deliver: 1000 },
+  floors: { publish: 300, deliver: 1000, settled: 1000 },
   pulse: 'publish',
 
   async setup({ client }) {

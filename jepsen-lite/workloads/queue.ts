@@ -32,7 +32,7 @@ export const queue: Workload = {
   about: 'one queue: every acknowledged message comes out, none is stored twice or comes from nowhere',
   concurrency: 10,
   rate: 200,
-  floors: { publish: 500, deliver: 500, receive: 50 },
+  floors: { publish: 500, deliver: 500, settled: 500, receive: 50 },
   pulse: 'publish',
 
   async setup({ client }) {
