@@ -42,6 +42,8 @@ export interface RollBackOptions {
 export function rollBack({ dataDir, journal: folder, random }: RollBackOptions): Totals {
   const journal = new Journal(folder)
   try {
+    // Of files that are gone, with the directory that another fault has emptied, nothing comes back.
+    if (inodesIn(dataDir).size === 0) journal.clear()
     const changes = [...journal.changes.values()]
     const writes = byInode(changes.filter(isWrite))
     const paths = inodesIn(dataDir, folder)

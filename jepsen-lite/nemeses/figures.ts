@@ -1,16 +1,18 @@
-/** Adds figures up, by their names. */
+/** Adds figures up, by their names; those that are 0 are left out. */
 import type { Totals } from '../nemesis.ts'
 
 export function sumOf(all: readonly (Totals | undefined)[]): Totals {
   const sum: Record<string, number> = {}
   for (const totals of all) {
-    for (const [name, figure] of Object.entries(totals ?? {})) sum[name] = (sum[name] ?? 0) + figure
+    for (const [name, figure] of Object.entries(totals ?? {})) {
+      if (figure !== 0) sum[name] = (sum[name] ?? 0) + figure
+    }
   }
   return sum
 }
 
-/** `12 rolledBackBytes, 1 rolledBackFiles`: those that are not 0. */
+/** `12 rolledBackBytes, 1 rolledBackFiles`. */
 export function textOf(totals: Totals): string {
-  const told = Object.entries(totals).filter(([, figure]) => figure !== 0)
-  return told.map(([name, figure]) => `${figure} ${name}`).join(', ') || 'nothing'
+  const told = Object.entries(totals).map(([name, figure]) => `${figure} ${name}`)
+  return told.join(', ') || 'nothing'
 }

@@ -126,6 +126,16 @@ describe('what a node writes', () => {
     expect(contents('a')).toBe('abcdefgh')
   })
 
+  it('does not come back into a directory that was emptied meanwhile', async () => {
+    const { child, what } = await run(`const a = await create('a'); await synced(a); await syncNames()
+      await rm(data + '/a'); const b = await create('b'); await tell('done'); await rest()`)
+    expect(what).toBe('done')
+    await kill(child)
+    rmSync(join(dataDir, 'b'))
+    expect(rollBack({ dataDir, journal, random: merciless })).toMatchObject({ rolledBackNames: 0 })
+    expect(names()).toEqual([])
+  })
+
   it('stays where a synced write went over one that was not', async () => {
     await losePower(`const a = await create('a'); await syncNames()
       await put(a, 'abcdefgh', 0); await synced(a); await put(a, 'PPPPPP', 1)

@@ -99,7 +99,7 @@ describe('a disk that fails', () => {
     target.onBreak = (node) => target.down.add(node)
     const fault = drawn(failingSync, /leader, then no power/)
     await fault.begin(target)
-    expect((await fault.end(target)).done).toEqual({ ownEnds: 0 })
+    expect((await fault.end(target)).done).toEqual({})
     expect(target.calls).toEqual(['break n2 fail'])
   })
 
@@ -156,8 +156,12 @@ describe('full-disk', () => {
 describe('small-disk', () => {
   it('leaves its mark on a life for good, and on none that follows', async () => {
     const target = new RecordedTarget(3)
-    const disks = new BreakingDisks({ target, nodes: ['n1'], code: 'NoSpace', isLasting: true })
-    await disks.mended()
+    const fault = drawn(smallDisk, /^0 MiB left on the small disk of n1$/)
+    // There is no disk there that could be filled: its end must do all the same.
+    await expect(fault.begin(target)).rejects.toThrow('ENOENT')
+    expect(target.expected).toEqual(new Map([['n1', { codes: ['NoSpace'] }]]))
+    await fault.end(target)
+    expect(target.calls).toEqual(['break n1 watch', 'mend n1 watch'])
     expect([target.expected, target.lasting]).toEqual([new Map(), new Set(['n1'])])
   })
 })
