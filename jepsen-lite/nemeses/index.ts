@@ -7,6 +7,7 @@ import { delay } from './delay.ts'
 import { failingSync } from './failing-sync.ts'
 import { fullDisk } from './full-disk.ts'
 import { kill } from './kill.ts'
+import { lag } from './lag.ts'
 import { lostWrites } from './lost-writes.ts'
 import { members } from './members.ts'
 import { partition } from './partition.ts'
@@ -27,6 +28,7 @@ export const nemeses: readonly Nemesis[] = [
   partition,
   pause,
   delay,
+  lag,
   stall,
   slowLink,
   transfer,

@@ -82,6 +82,20 @@ export const plantedBugs: readonly PlantedBug[] = [
     quick: false,
   },
   {
+    name: 'stale length',
+    rule: 'a consistent answer is of the present: a majority is asked before it is given',
+    edits: [
+      {
+        file: 'node/gateway/queries.js',
+        find: 'if (query.consistent === true)',
+        replace: 'if (query.consistent === undefined)',
+      },
+    ],
+    finder: { workload: 'linearizable', nemesis: 'lag', seconds: 20, seed: 1, rate: 300 },
+    anomalies: ['nonlinearizable'],
+    quick: false,
+  },
+  {
     name: 'stale ack accepted',
     rule: 'an ack that comes too late is told to be stale',
     edits: [

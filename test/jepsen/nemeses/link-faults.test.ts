@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { delay } from '../../../jepsen-lite/nemeses/delay.ts'
+import { lag } from '../../../jepsen-lite/nemeses/lag.ts'
 import { cutOf, partition } from '../../../jepsen-lite/nemeses/partition.ts'
 import { slowConsumer } from '../../../jepsen-lite/nemeses/slow-consumer.ts'
 import { slowLink } from '../../../jepsen-lite/nemeses/slow-link.ts'
@@ -76,7 +77,7 @@ describe('the shape of a partition', () => {
   })
 })
 
-const linkNemeses: readonly Nemesis[] = [partition, delay, stall, slowLink, slowConsumer]
+const linkNemeses: readonly Nemesis[] = [partition, delay, lag, stall, slowLink, slowConsumer]
 
 const draws = fc.record({
   nemesis: fc.constantFrom(...linkNemeses),
@@ -143,6 +144,18 @@ it('partitions in every shape, by loss, reset and refusal, with clients and with
   for (const shape of ['deaf', 'mute']) {
     expect(names).toContain(`partition ${shape} (blackhole)`)
     expect(names.filter((name) => name.includes(shape) && !name.includes('blackhole'))).toEqual([])
+  }
+})
+
+it('lets one follower lag, whoever leads, behind all others and not behind its clients', async () => {
+  const nodes = order(3)
+  for (let seed = 0; seed < 50; seed++) {
+    const target = new RecordedTarget(3, nodes[seed % 3]!)
+    await lag.draw(seeded(seed), nodes).begin(target)
+    const follower = nodes.find((node) => target.ways.every((way) => way.includes(node)))!
+    const others = nodes.filter((node) => node !== follower)
+    expect(follower).not.toBe(target.currentLeader)
+    expect(target.ways).toEqual(others.flatMap((other) => [`${follower}>${other}`, `${other}>${follower}`]).sort())
   }
 })
 

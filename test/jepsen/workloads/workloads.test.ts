@@ -4,6 +4,7 @@ import { seeded } from '../../../jepsen-lite/random.ts'
 import { Recorder } from '../../../jepsen-lite/run/recorder.ts'
 import type { Workload } from '../../../jepsen-lite/workload.ts'
 import { workloads } from '../../../jepsen-lite/workloads/index.ts'
+import { linearizable } from '../../../jepsen-lite/workloads/linearizable.ts'
 import { closeAfterTest, TestMesh } from '../../integration/mesh.ts'
 
 const CONCURRENCY = 3
@@ -38,6 +39,21 @@ describe.each(workloads.map((workload) => [workload.name, workload] as const))('
     const done = new Set(history.filter(({ type }) => type === 'ok').map(({ f }) => f))
     expect(Object.keys(workload.floors).filter((f) => !done.has(f))).toEqual([])
   })
+})
+
+it('the workload linearizable has queues made before they are needed, and asks for lengths without making any', async () => {
+  const mesh = closeAfterTest(await TestMesh.start({}, 1))
+  const context = { connectOptions: { servers: mesh.urls }, concurrency: 4, emit: async () => {} }
+  const [writer, reader] = await Promise.all(
+    [0, 3].map((slot) => linearizable.open({ ...context, slot, process: slot })),
+  )
+  const length = (queue: string) => reader!.invoke({ f: 'length', value: { queue } })
+  expect(await length('lin.0.0')).toMatchObject({ type: 'fail', error: expect.stringContaining('NotFound') })
+  await writer!.invoke({ f: 'publish', value: { queue: 'lin.0.0', id: 1 } })
+  expect(await length('lin.0.0')).toEqual({ type: 'ok', value: { queue: 'lin.0.0', length: 1 } })
+  await writer!.invoke({ f: 'publish', value: { queue: 'lin.0.1', id: 2 } })
+  expect(await length('lin.0.8')).toEqual({ type: 'ok', value: { queue: 'lin.0.8', length: 0 } })
+  await Promise.all([writer!.close(), reader!.close()])
 })
 
 /** As a run does it, without processes and faults: each slot does its operations, and its drain when all have. */
