@@ -3,6 +3,7 @@ import type { Client } from '../../../client/index.ts'
 import type { Json } from '../../../jepsen-lite/history.ts'
 import { OpenCalls } from '../../../jepsen-lite/workers/open-calls.ts'
 import { Drainer } from '../../../jepsen-lite/workloads/draining.ts'
+import { padded } from '../../../jepsen-lite/workloads/padding.ts'
 import { type Fate, Taker } from '../../../jepsen-lite/workloads/taker.ts'
 import { closeAfterTest, TestMesh } from '../../integration/mesh.ts'
 import { eventually } from '../../support/eventually.ts'
@@ -42,6 +43,19 @@ it('tells of a delivery and of its settling, each before it goes on', async () =
   const events = told.filter(({ f }) => f !== 'answered')
   expect(events.map(({ f }) => f)).toEqual(['subscribe', 'deliver', 'settle', 'settled'])
   expect(events[1]!.value).toMatchObject({ queue: 'q', attempt: 1, id: 7, topic: 'q' })
+})
+
+it('tells of a body that is not the one that was published, and of no other', async () => {
+  await client.publish('q', padded(8, 10))
+  await client.publish('q', { ...padded(9, 10), padding: 'jjjjjjjjjx' })
+  take(() => ({ as: 'ack' }))
+  await eventually(() => names('settled').length === 3)
+  const delivered = told.filter(({ f }) => f === 'deliver').map(({ value }) => value as Record<string, Json>)
+  expect(delivered.map(({ id, corrupt }) => [id, corrupt])).toEqual([
+    [7, undefined],
+    [8, undefined],
+    [9, true],
+  ])
 })
 
 it.each(['deliver', 'settle'])('settles nothing before the history has its %s', async (f) => {
