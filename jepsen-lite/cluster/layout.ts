@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { CLIENTS, type LinkPlan } from './links.ts'
-import { freePorts } from './ports.ts'
+import { claimPorts } from './ports.ts'
 
 export interface NodePlan {
   readonly id: string
@@ -29,11 +29,15 @@ export interface Layout {
 
 const LOOPBACK = '127.0.0.1'
 
-/** With proxies. */
-export async function layOut(folder: string, count: number, basePort?: number): Promise<Layout> {
+/** With proxies; `release` when nothing of it runs any more. */
+export async function layOut(
+  folder: string,
+  count: number,
+  basePort?: number,
+): Promise<{ readonly layout: Layout; readonly release: () => void }> {
   const ids = Array.from({ length: count }, (_, i) => `n${i + 1}`)
   const ways = ids.flatMap((to) => [CLIENTS, ...ids].filter((from) => from !== to).map((from) => ({ from, to })))
-  const ports = await freePorts(ids.length + ways.length, basePort)
+  const { ports, release } = await claimPorts(ids.length + ways.length, basePort)
   const root = path.resolve(folder)
   const nodes = ids.map((id, i) => ({
     ...nodeFiles(root, id),
@@ -42,7 +46,8 @@ export async function layOut(folder: string, count: number, basePort?: number): 
     ownUrl: urlOf(LOOPBACK, ports[i]!),
     url: urlOf(LOOPBACK, ports[i]!),
   }))
-  return { nodes, links: ways.map((way, i) => ({ ...way, host: LOOPBACK, port: ports[ids.length + i]! })) }
+  const links = ways.map((way, i) => ({ ...way, host: LOOPBACK, port: ports[ids.length + i]! }))
+  return { layout: { nodes, links }, release }
 }
 
 export function nodeFiles(root: string, id: string) {

@@ -16,14 +16,17 @@ export class ProxyNetwork implements Network {
   readonly layout: Layout
   readonly links: ClusterLinks
   readonly nodeOptions = {}
+  readonly #releasePorts: () => void
   readonly #targets: ReadonlyMap<string, Target>
 
   static async open({ folder, nodes, basePort, random }: ProxyNetworkOptions): Promise<ProxyNetwork> {
-    return new ProxyNetwork(await layOut(folder, nodes, basePort), random)
+    const { layout, release } = await layOut(folder, nodes, basePort)
+    return new ProxyNetwork(layout, release, random)
   }
 
-  private constructor(layout: Layout, random: Random) {
+  private constructor(layout: Layout, releasePorts: () => void, random: Random) {
     this.layout = layout
+    this.#releasePorts = releasePorts
     this.#targets = new Map(layout.nodes.map(({ id, port }) => [id, new Target(port)]))
     this.links = new ClusterLinks(layout.links, this.#targets, random)
   }
@@ -43,5 +46,6 @@ export class ProxyNetwork implements Network {
   close(): void {
     this.links.close()
     for (const target of this.#targets.values()) target.close()
+    this.#releasePorts()
   }
 }

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { NodeStatus } from '../../../jepsen-lite/cluster/admin.ts'
 import { agreement, judge } from '../../../jepsen-lite/cluster/agreement.ts'
 import { requireRealDisk } from '../../../jepsen-lite/cluster/disk-check.ts'
-import { freePorts } from '../../../jepsen-lite/cluster/ports.ts'
+import { claimPorts } from '../../../jepsen-lite/cluster/ports.ts'
 import { Wounds } from '../../../jepsen-lite/cluster/wounds.ts'
 import { realDiskFolder } from '../../support/place.ts'
 
@@ -115,12 +115,28 @@ describe('the disk', () => {
   })
 })
 
-it('takes ports one after the other from a given one, and says when one is in use', async () => {
-  const { createServer } = await import('node:net')
-  const [base] = (await freePorts(1)) as [number]
-  expect(await freePorts(2, base)).toEqual([base, base + 1])
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(base + 1, '127.0.0.1', resolve))
-  await expect(freePorts(2, base)).rejects.toThrow(`port ${base + 1} is in use`)
-  server.close()
+describe('ports', () => {
+  it('follow each other from a given one; one that is in use is told', async () => {
+    const { createServer } = await import('node:net')
+    const first = await claimPorts(1)
+    const [base] = first.ports as [number]
+    first.release()
+    const second = await claimPorts(2, base)
+    expect(second.ports).toEqual([base, base + 1])
+    second.release()
+    const server = createServer()
+    await new Promise<void>((resolve) => server.listen(base + 1, '127.0.0.1', resolve))
+    await expect(claimPorts(2, base)).rejects.toThrow(`port ${base + 1} is in use`)
+    server.close()
+  })
+
+  it("are nobody else's until they are given back, though nobody listens there", async () => {
+    const first = await claimPorts(3)
+    const [base] = first.ports as [number]
+    await expect(claimPorts(1, base)).rejects.toThrow(`port ${base} is in use`)
+    first.release()
+    const second = await claimPorts(1, base)
+    expect(second.ports).toEqual([base])
+    second.release()
+  })
 })

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { CLIENTS, ClusterLinks } from '../../../jepsen-lite/cluster/links.ts'
-import { freePorts } from '../../../jepsen-lite/cluster/ports.ts'
+import { claimPorts } from '../../../jepsen-lite/cluster/ports.ts'
 import { resetSocket } from '../../../jepsen-lite/cluster/reset.ts'
 import { Target } from '../../../jepsen-lite/cluster/target.ts'
 import type { Impairment } from '../../../jepsen-lite/nemesis.ts'
@@ -21,9 +21,12 @@ let n2: Peer
 let toN2: number
 let toN1: number
 let fromClients: number
+let releasePorts: () => void
 
 beforeEach(async () => {
-  const ports = await freePorts(5)
+  const claimed = await claimPorts(5)
+  releasePorts = claimed.release
+  const { ports } = claimed
   n1 = new Peer(ports[0]!)
   n2 = new Peer(ports[1]!)
   ;[toN2, toN1, fromClients] = ports.slice(2) as [number, number, number]
@@ -51,6 +54,7 @@ afterEach(() => {
   for (const target of targets) target.close()
   n1.die()
   n2.die()
+  releasePorts()
 })
 
 /** A connection: the end of whoever dialed, and that of the server. */
