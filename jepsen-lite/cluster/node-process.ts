@@ -11,7 +11,7 @@ import type { ExpectedEnd, OwnEndings } from '../nemesis.ts'
 /** A graceful stop that takes longer hangs. */
 const STOP_MS_MAX = 20_000
 /** A node whose disk has failed says why and closes its sockets. */
-const OWN_END_MS_MAX = 15_000
+const OWN_END_MS_MAX = 20_000
 const TICK_MS = 50
 
 /** Of the end of a node's output, for the report of a crash. */
