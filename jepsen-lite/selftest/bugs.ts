@@ -96,6 +96,20 @@ export const plantedBugs: readonly PlantedBug[] = [
     quick: false,
   },
   {
+    name: 'goes on after a failed write',
+    rule: 'a node whose write or sync has failed stops itself',
+    edits: [
+      {
+        file: 'node/core.js',
+        find: 'this.#options.onFailed(failure);',
+        replace: "if (failure.code !== 'StorageFailed') this.#options.onFailed(failure);",
+      },
+    ],
+    finder: { workload: 'queue', nemesis: 'failing-sync', seconds: 12, seed: 3 },
+    anomalies: ['survived'],
+    quick: true,
+  },
+  {
     name: 'stale ack accepted',
     rule: 'an ack that comes too late is told to be stale',
     edits: [
