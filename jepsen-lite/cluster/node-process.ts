@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFileSync, closeSync, openSync, readSync, statSync } from 'node:fs'
 import type { ExpectedEnd, OwnEndings } from '../nemesis.ts'
+import { dyingWithParent } from './parent-death.ts'
 
 /** A graceful stop that takes longer hangs. */
 const STOP_MS_MAX = 20_000
@@ -196,6 +197,8 @@ export class NodeProcess {
     this.#pauses = 0
     life.child.kill('SIGKILL')
     await exitOf(life.child)
+    // It had ended by itself, and nobody had heard of it yet.
+    if (life.child.exitCode !== null) this.#judge(life)
     return true
   }
 
@@ -223,9 +226,9 @@ export class NodeProcess {
     const { bin, config, env, log, nodeArgs, runBy } = this.#options
     this.#options.onStart()
     const output = openSync(log, 'a')
-    const command = [...runBy, process.execPath, ...nodeArgs, bin, 'start', '--config', config]
+    const command = [...dyingWithParent(), ...runBy, process.execPath, ...nodeArgs, bin, 'start', '--config', config]
     const [program, ...args] = command as [string, ...string[]]
-    // By the channel a node hears that its parent is gone. A group of its own: Ctrl-C is for the harness to handle.
+    // By the channel a node hears that its parent is gone, if it is not paused. A group of its own: Ctrl-C is for the harness to handle.
     const child = spawn(program, args, {
       stdio: ['ignore', output, output, 'ipc'],
       env: { ...process.env, ...env },
@@ -236,16 +239,20 @@ export class NodeProcess {
     const life = { child, logFrom: statSync(log).size, expectations: new Set(this.#expectations), isTold: false }
     this.#life = life
     this.#pauses = 0
-    child.once('exit', () => this.#ended(life, textOf(endingOf(child))))
+    child.once('exit', () => this.#ended(life))
     child.once('error', (error) => this.#ended(life, `an error: ${error.message}`))
   }
 
-  #ended(life: Life, how: string): void {
+  #ended(life: Life, error?: string): void {
     this.#options.onExit()
     // `kill` has let go of it before.
     if (this.#life !== life) return
     this.#life = undefined
     this.#pauses = 0
+    this.#judge(life, error)
+  }
+
+  #judge(life: Life, how = textOf(endingOf(life.child))): void {
     if (life.isTold || this.#isExpected(life, endingOf(life.child))) return
     this.#wrong('crashed', `ended by itself with ${how}`, life)
   }

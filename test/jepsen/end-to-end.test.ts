@@ -33,11 +33,12 @@ async function chaos(name: string, ...args: string[]) {
   return { code, output: stdout + stderr, folder }
 }
 
-/** Commands of the processes that have to do with a folder: the nodes of its run. */
-function processesIn(folder: string): string[] {
-  return execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' })
+/** Process ids of the nodes of a run. */
+function processesIn(folder: string): number[] {
+  return execFileSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' })
     .split('\n')
     .filter((command) => command.includes(folder))
+    .map((line) => Number.parseInt(line, 10))
 }
 
 describe('a whole run', { timeout: 120_000 }, () => {
@@ -78,12 +79,14 @@ describe('a whole run', { timeout: 120_000 }, () => {
     expect(stdout).toMatch(/ok\.drain [1-9]/)
   })
 
-  it('that dies leaves its history, and no node', async () => {
+  it('that dies leaves its history, and no node, not even one that is paused', async () => {
     const { run, place } = start('dead', '--nemesis', 'none', '--seconds', '600', '--seed', '1')
     await run.printed(/ [1-9]\d* operations/)
+    const folder = path.join(place, readdirSync(place)[0]!)
+    const [node] = processesIn(folder)
+    process.kill(node!, 'SIGSTOP')
     run.child.kill('SIGKILL')
     await run.ended()
-    const folder = path.join(place, readdirSync(place)[0]!)
     // What a SIGKILL cuts off is the last line.
     const lines = readFileSync(path.join(folder, 'history.jsonl'), 'utf8').split('\n').slice(0, -1)
     const published = lines
