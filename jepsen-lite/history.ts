@@ -18,6 +18,11 @@ export interface Event {
   readonly index: number
   /** Nanoseconds since the run began, of the runner's monotonic clock: taken before an invocation is sent and after its completion came. */
   readonly time: number
+  /**
+   * Of what came unasked: when its worker told it, nanoseconds since the run began too (the clock is one for all processes of a machine). It is
+   * recorded later, and what two workers tell may be recorded in another order than it happened: between consumers this is the order.
+   */
+  readonly at?: number
   /** A number; or NEMESIS; or a consumer's name, whose events (`ok` without an invocation) tell what it was handed. */
   readonly process: number | string
   readonly type: EventType

@@ -18,7 +18,17 @@ import {
   reorderings,
   unexpectedDeliveries,
 } from './deliveries.ts'
-import { countOf, type Done, drainedFrom, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
+import {
+  countOf,
+  type Done,
+  drainedFrom,
+  eventsOf,
+  fields,
+  isDrained,
+  operationsOf,
+  resultOf,
+  timeOf,
+} from './operations.ts'
 
 /** One message of an operation that publishes several. */
 interface Message {
@@ -85,7 +95,7 @@ function misorders(
   places: ReadonlyMap<Json, Placed>,
 ): Anomaly[] {
   const began = new Map<number | string, number>()
-  for (const { f, process, index } of history) if (f === 'subscribe') began.set(process, index)
+  for (const event of history) if (event.f === 'subscribe') began.set(event.process, timeOf(event))
   const rows = deliveries.flatMap((delivery): Row[] => {
     const placed = places.get(delivery.id)
     return placed === undefined || delivery.attempt !== 1 ? [] : [{ delivery, placed }]
@@ -94,7 +104,7 @@ function misorders(
   for (const ofQueue of groupBy(rows, ({ delivery }) => delivery.queue).values()) {
     for (const [consumer, own] of groupBy(ofQueue, ({ delivery }) => delivery.consumer)) {
       const beganAt = began.get(consumer) ?? Number.POSITIVE_INFINITY
-      const latest = latestOf(ofQueue.filter(({ delivery }) => delivery.event.index < beganAt))
+      const latest = latestOf(ofQueue.filter(({ delivery }) => timeOf(delivery.event) < beganAt))
       anomalies.push(...reorderings(latest === undefined ? own : [latest, ...own]))
     }
   }

@@ -41,6 +41,14 @@ export function operationsOf(history: readonly Event[]): Done[] {
   return done.reverse()
 }
 
+/**
+ * When something happened of which a worker told unasked; what else is recorded happened by then. Two workers' events are recorded in the order
+ * in which they were heard, which may be another one: rules that compare them, or one with an operation's end, ask here.
+ */
+export function timeOf({ at, time }: Event): number {
+  return at ?? time
+}
+
 /** The events of an operation, for an anomaly. */
 export function eventsOf({ invoke, end }: Done): number[] {
   return end === undefined ? [invoke.index] : [invoke.index, end.index]

@@ -6,7 +6,7 @@
  */
 import type { Event } from '../history.ts'
 import type { Anomaly } from '../workload.ts'
-import { fields } from './operations.ts'
+import { fields, timeOf } from './operations.ts'
 
 interface Tenure {
   readonly queue: string
@@ -39,15 +39,15 @@ export function checkOwners(history: readonly Event[]): Anomaly[] {
 function overlaps(tenures: readonly Tenure[]): Anomaly[] {
   const anomalies: Anomaly[] = []
   const latest = new Map<string, Tenure>()
-  for (const tenure of [...tenures].sort((a, b) => a.owned.index - b.owned.index)) {
+  for (const tenure of [...tenures].sort((a, b) => timeOf(a.owned) - timeOf(b.owned))) {
     const { queue, owner, owned } = tenure
     const before = latest.get(queue)
-    if (before !== undefined && owned.index < before.proving!.index) {
+    if (before !== undefined && timeOf(owned) < timeOf(before.proving!)) {
       const what = `${queue} was exclusive to ${before.owner} and to ${owner} at once`
       const events = [before.owned, owned, before.proving!, tenure.proving!].map(({ index }) => index)
       anomalies.push({ type: 'shared', message: what, events })
     }
-    if (before === undefined || tenure.proving!.index > before.proving!.index) latest.set(queue, tenure)
+    if (before === undefined || timeOf(tenure.proving!) > timeOf(before.proving!)) latest.set(queue, tenure)
   }
   return anomalies
 }

@@ -10,7 +10,7 @@
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
 import { groupBy } from './deliveries.ts'
-import { countOf, type Done, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
+import { countOf, type Done, eventsOf, fields, isDrained, operationsOf, resultOf, timeOf } from './operations.ts'
 
 /** A topic without responders, for the whole run. */
 export const NOBODY = 'rr.nobody'
@@ -102,8 +102,8 @@ function replyProblem({ id, as, reply, operation, served }: Request): [type: str
   const { id: of, token } = fields(reply ?? null)
   const text = JSON.stringify(reply)
   if (of !== id) return ['crossed', `got the reply ${text}`]
-  const end = operation.end!.index
-  const isGenuine = served.some(({ index, value }) => fields(value).token === token && index < end)
+  const end = operation.end!.time
+  const isGenuine = served.some((event) => fields(event.value).token === token && timeOf(event) < end)
   return isGenuine ? undefined : ['forged', `got the reply ${text}, which nobody gave before`]
 }
 

@@ -8,6 +8,7 @@
 import type { Event } from '../history.ts'
 import type { Anomaly } from '../workload.ts'
 import { type Delivery, groupBy, type Placed } from './deliveries.ts'
+import { timeOf } from './operations.ts'
 
 export function checkReturns(
   history: readonly Event[],
@@ -31,7 +32,7 @@ export function checkReturns(
         latest !== undefined &&
         free !== undefined &&
         placed.to < latest.placed.from &&
-        free.index < began.get(consumer)!.index
+        timeOf(free) < timeOf(began.get(consumer)!)
       ) {
         const what = `${consumer} got ${delivery.message} after ${latest.delivery.message}, though it was there before and is older`
         const events = [former!.event.index, free.index, latest.delivery.event.index, delivery.event.index]

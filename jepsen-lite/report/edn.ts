@@ -7,8 +7,9 @@ import { type Event, type Json, NEMESIS } from '../history.ts'
 /** `{:index 0, :process 1, :type :invoke, :f :publish, :value nil, :time 12}` */
 export function eventToEdn(event: Event): string {
   const process = event.process === NEMESIS ? ':nemesis' : ednOf(event.process)
+  const at = event.at === undefined ? '' : `, :at ${ednOf(event.at)}`
   const error = event.error === undefined ? '' : `, :error ${ednOf(event.error)}`
-  return `{:index ${event.index}, :process ${process}, :type :${event.type}, :f ${keyword(event.f)}, :value ${ednOf(event.value)}, :time ${ednOf(event.time)}${error}}`
+  return `{:index ${event.index}, :process ${process}, :type :${event.type}, :f ${keyword(event.f)}, :value ${ednOf(event.value)}, :time ${ednOf(event.time)}${at}${error}}`
 }
 
 /** Any value of a history. Keys of maps become keywords where EDN allows it. */

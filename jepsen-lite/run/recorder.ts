@@ -54,26 +54,32 @@ export class Recorder {
     if (type === 'info') this.#retired.add(process)
     this.#completed++
     if (type === 'ok') this.#succeeded++
-    this.#add(process, type, operation.f, value === undefined ? operation.value : value, error)
+    const result = value === undefined ? operation.value : value
+    this.#add(process, type, operation.f, result, error === undefined ? {} : { error })
     return type === 'info'
   }
 
-  /** What came unasked: a delivery to a consumer. */
-  emit(name: string, f: string, value: Json): void {
-    this.#add(name, 'ok', f, value)
+  /** What came unasked: a delivery to a consumer. `at`: when it was told, of the same clock; default: now. */
+  emit(name: string, f: string, value: Json, at?: number): void {
+    this.#add(name, 'ok', f, value, at === undefined ? {} : { at })
   }
 
   /** A fault begins or ends. */
   fault(f: string, value: Json, error?: string): void {
-    this.#add(NEMESIS, 'info', f, value, error)
+    this.#add(NEMESIS, 'info', f, value, error === undefined ? {} : { error })
   }
 
-  #add(process: number | string, type: EventType, f: string, value: Json, error?: string): void {
+  #add(
+    process: number | string,
+    type: EventType,
+    f: string,
+    value: Json,
+    also: Pick<Event, 'at' | 'error'> = {},
+  ): void {
     const time = this.#now()
     if (!(time >= this.#lastTime)) throw new Error(`time fell from ${this.#lastTime} to ${time}`)
     this.#lastTime = time
-    const known = { index: this.#events.length, time, process, type, f, value }
-    const event: Event = error === undefined ? known : { ...known, error }
+    const event: Event = { index: this.#events.length, time, process, type, f, value, ...also }
     this.#events.push(event)
     this.#tell(event)
   }

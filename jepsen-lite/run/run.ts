@@ -150,7 +150,7 @@ class Run {
       workers: Math.min(concurrency, WORKERS_MAX),
       begin: { type: 'begin', module, workload: workload.name, connectOptions, concurrency },
       execArgv,
-      emitted: (name, f, value) => this.#recorder.emit(name, f, value),
+      emitted: (name, f, value, at) => this.#recorder.emit(name, f, value, at - Number(this.#beganNs)),
     })
   }
 

@@ -24,6 +24,13 @@ export type FromWorker =
   | { readonly type: 'opened'; readonly process: number; readonly error?: string }
   | { readonly type: 'completed'; readonly process: number; readonly completion: Completion }
   | { readonly type: 'closed'; readonly process: number }
-  | { readonly type: 'emitted'; readonly name: string; readonly f: string; readonly value: Json }
+  /** `at`: `process.hrtime` of the worker, nanoseconds. */
+  | {
+      readonly type: 'emitted'
+      readonly name: string
+      readonly f: string
+      readonly value: Json
+      readonly at: number
+    }
   /** What no workload may let happen: the worker ends with it. */
   | { readonly type: 'thrown'; readonly error: string }

@@ -12,7 +12,8 @@ export interface WorkerOptions {
   readonly begin: Extract<ToWorker, { type: 'begin' }>
   /** Node's own options for the child; with TypeScript sources those that load it. */
   readonly execArgv: readonly string[]
-  readonly emitted: (name: string, f: string, value: Json) => void
+  /** `at`: when the worker told it, nanoseconds of `process.hrtime`, which is the same clock here. */
+  readonly emitted: (name: string, f: string, value: Json, at: number) => void
 }
 
 interface Waiting {
@@ -140,7 +141,7 @@ export class WorkerProcess {
     switch (message.type) {
       case 'emitted':
         this.#calls.see(message.name, message.f, message.value)
-        return this.#options.emitted(message.name, message.f, message.value)
+        return this.#options.emitted(message.name, message.f, message.value, message.at)
       case 'thrown':
         this.#thrown = message.error
         return

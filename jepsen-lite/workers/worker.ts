@@ -4,7 +4,7 @@
  *
  * Never: an error swallowed. Whatever is thrown past a workload is told to the runner, and ends the process: it is a defect.
  */
-import process from 'node:process'
+import process, { hrtime } from 'node:process'
 import { pathToFileURL } from 'node:url'
 import type { Json } from '../history.ts'
 import type { Workload, WorkloadClient } from '../workload.ts'
@@ -39,7 +39,8 @@ class Host {
 
   async open(process: number, slot: number): Promise<void> {
     const { connectOptions, concurrency } = this.#begin
-    const emit = (name: string, f: string, value: Json) => tell({ type: 'emitted', name, f, value })
+    const emit = (name: string, f: string, value: Json) =>
+      tell({ type: 'emitted', name, f, value, at: Number(hrtime.bigint()) })
     try {
       const client = await this.#workload.open({ connectOptions, concurrency, slot, process, emit })
       this.#clients.set(process, client)

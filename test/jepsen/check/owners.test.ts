@@ -27,6 +27,14 @@ it('believes nobody who did not prove it: a session may expire unnoticed', () =>
   expect(check(story.tell('b', 'proving', Q).tell('b', 'proved', Q))).toEqual([])
 })
 
+it('goes by when owners told, not by when they were heard', () => {
+  const story = () => new Story().tell('a', 'owned', Q).wait(10)
+  const after = story().tell('b', 'owned', Q).tell('a', 'proving', Q).heardLate(5).tell('a', 'proved', Q).heardLate(5)
+  expect(check(after.tell('b', 'proving', Q).tell('b', 'proved', Q))).toEqual([])
+  const before = story().tell('a', 'proving', Q).tell('a', 'proved', Q).tell('b', 'owned', Q).heardLate(5)
+  expect(check(before.tell('b', 'proving', Q).tell('b', 'proved', Q))).toEqual([['shared', 0, 3, 1, 4]])
+})
+
 it('tells queues apart', () => {
   const R = { queue: 'r' }
   const story = new Story().tell('a', 'owned', Q).tell('b', 'owned', R).tell('a', 'proving', Q).tell('a', 'proved', Q)

@@ -37,6 +37,12 @@ describe('requests are right', () => {
     expect(result.counts).toMatchObject({ unknown: 2, servedAndUnknown: 1 })
   })
 
+  it('when the responder is heard later than the asker whom it has answered before', () => {
+    const answered = () => serve(invoked(ask(1)).ok(0, { requests: [replied(1)] }), 1)
+    expect(verdict(answered().heardLate(1.5).drained())).toEqual(good)
+    expect(verdict(answered().heardLate(0.5).drained())).toEqual(bad('forged'))
+  })
+
   it('when the worker of the asker was killed, and the request is served later', () => {
     expect(verdict(serve(invoked(ask(1)).info(0), 1).drained(1))).toEqual(good)
   })

@@ -52,6 +52,14 @@ describe('messages that came back', () => {
     expect(check(story)).toHaveLength(1)
   })
 
+  it('count as there by when it was told that they were, not by when that was heard', () => {
+    const nacked = () =>
+      new Story().tell('7 a#1', 'subscribe', { queue: 'q', prefetch: 5 }).take(at('7 a#1', 1), 'nack')
+    const got = (story: Story) => story.deliver(at('0 a#1', 2)).deliver(at('0 a#1', 1, 2))
+    expect(check(got(begin(nacked().wait(10), '0 a#1').heardLate(15)))).toEqual([])
+    expect(check(got(begin(nacked().wait(10), '0 a#1').heardLate(5)))).toHaveLength(1)
+  })
+
   it('count as there when a nack of another client was confirmed before', () => {
     const given = begin(new Story(), '7 a#1').take(at('7 a#1', 1), 'nack')
     expect(

@@ -67,6 +67,13 @@ export class Story {
     return this.deliver(handed).settle(handed, as).settled(handed)
   }
 
+  /** The last event was told so long before it was heard. */
+  heardLate(ms: number): this {
+    const last = this.history.pop()!
+    this.history.push({ ...last, at: last.time - ms * 1e6 })
+    return this
+  }
+
   /** An operation from its invocation to its success, with nothing in between. */
   did(process: number, f: string, value: Json, result?: Json): this {
     return this.invoke(process, f, value).ok(process, result)

@@ -44,6 +44,13 @@ describe('An event as EDN', () => {
     expect(processOf('6 queue.jobs#1')).toBe('6 queue.jobs#1')
   })
 
+  it('carries when it was told, if it came unasked', () => {
+    expect(readEdn(eventToEdn({ ...event, at: 1_400_000 })) as ReadonlyMap<string, Edn>).toContainEqual([
+      ':at',
+      1_400_000,
+    ])
+  })
+
   it('carries its error', () => {
     const map = readEdn(eventToEdn({ ...event, type: 'info', error: `Timeout: ${NASTY}` })) as ReadonlyMap<string, Edn>
     expect(map.get(':error')).toBe(`Timeout: ${NASTY}`)

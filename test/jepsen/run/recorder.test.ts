@@ -18,6 +18,7 @@ describe('the recorder', () => {
     expect(recorder.complete(4, { type: 'fail', error: 'NotEmpty: q' })).toBe(false)
     recorder.emit('c1', 'deliver', { id: 1 })
     recorder.fault('kill', { step: 'begin' }, 'could not')
+    recorder.emit('c2', 'deliver', { id: 2 }, 4.5)
     expect(recorder.events).toEqual([
       { index: 0, time: 1, process: 3, type: 'invoke', f: 'publish', value: { id: 1 } },
       { index: 1, time: 2, process: 4, type: 'invoke', f: 'drain', value: null },
@@ -25,6 +26,7 @@ describe('the recorder', () => {
       { index: 3, time: 4, process: 4, type: 'fail', f: 'drain', value: null, error: 'NotEmpty: q' },
       { index: 4, time: 5, process: 'c1', type: 'ok', f: 'deliver', value: { id: 1 } },
       { index: 5, time: 6, process: 'nemesis', type: 'info', f: 'kill', value: { step: 'begin' }, error: 'could not' },
+      { index: 6, time: 7, at: 4.5, process: 'c2', type: 'ok', f: 'deliver', value: { id: 2 } },
     ])
     expect([recorder.completed, recorder.succeeded]).toEqual([2, 1])
   })

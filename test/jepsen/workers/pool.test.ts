@@ -7,6 +7,8 @@ import { eventually } from '../../support/eventually.ts'
 const module = path.join(import.meta.dirname, 'fake-workloads.ts')
 let pool: WorkerPool | undefined
 let emitted: [string, string, Json][] = []
+/** When each was told. */
+let stamps: number[] = []
 
 afterEach(async () => {
   await pool?.stop()
@@ -15,11 +17,15 @@ afterEach(async () => {
 
 async function start(workers = 2, workload = 'fake'): Promise<WorkerPool> {
   emitted = []
+  stamps = []
   pool = await WorkerPool.start({
     workers,
     begin: { type: 'begin', module, workload, connectOptions: { servers: [] }, concurrency: 4 },
     execArgv: ['--import', 'tsx'],
-    emitted: (name, f, value) => void emitted.push([name, f, value]),
+    emitted: (name, f, value, at) => {
+      emitted.push([name, f, value])
+      stamps.push(at)
+    },
   })
   return pool
 }
@@ -57,6 +63,22 @@ describe('the pool of workers', () => {
     await dying.invoke({ f: 'emitAndDie', value: 5_000 })
     await eventually(() => !dying.isAlive, { what: 'the worker is gone' })
     expect(emitted).toEqual(Array.from({ length: 5_000 }, (_, i) => ['c0', 'deliver', i]))
+  })
+
+  it('says of what was emitted when that was, by the clock that all processes have', async () => {
+    const { open } = bound(await start())
+    const now = () => Number(process.hrtime.bigint())
+    const all = await Promise.all([open(0, 0), open(1, 1)])
+    const times = [now()]
+    for (const each of all) {
+      await each.invoke({ f: 'tell', value: { what: 'deliver' } })
+      times.push(now())
+    }
+    expect(emitted.map(([name]) => name)).toEqual(['c0', 'c1'])
+    for (const [i, at] of stamps.entries()) {
+      expect(at).toBeGreaterThan(times[i]!)
+      expect(at).toBeLessThan(times[i + 1]!)
+    }
   })
 
   it('tells what is thrown past a workload, and an end that nobody wanted, and goes on', async () => {
