@@ -125,6 +125,16 @@ describe('an end that is expected', () => {
   })
 })
 
+it('has crashed, too, when it is killed before anybody has heard of its end', async () => {
+  becomes(`console.log('here'); setTimeout(() => process.exit(3), 50)`)
+  await node.start()
+  await eventually(() => node.tail().includes('here'), { what: 'it is there' })
+  // This process hears of nothing meanwhile.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000)
+  expect(await node.kill()).toBe(true)
+  expect(wrongs).toEqual(['crashed: ended by itself with exit code 3'])
+})
+
 describe('a node that must end', () => {
   it('is told of and killed when it goes on, and time in which it is paused does not count', async () => {
     await startStubborn()
