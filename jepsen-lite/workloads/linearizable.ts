@@ -36,7 +36,7 @@ export const linearizable: Workload = {
   about: 'publish, receive and length of many short-lived queues: each is linearizable as a FIFO queue',
   concurrency: 12,
   rate: 150,
-  floors: { publish: 400, receive: 400, length: 100 },
+  floors: { publish: 200, receive: 200, length: 100 },
   pulse: 'publish',
 
   async setup() {},

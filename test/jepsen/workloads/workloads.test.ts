@@ -29,6 +29,13 @@ describe.each(workloads.map((workload) => [workload.name, workload] as const))('
     expect(operations(workload, 8, [0, 1, 2])).not.toEqual(all)
   })
 
+  it('asks for a floor of the operation by which it tells that the cluster works, and draws it often', () => {
+    const { floors, pulse } = workload
+    expect(floors[pulse]).toBeGreaterThan(0)
+    const drawn = operations(workload, 7, [0, 1, 2]).flat()
+    expect(drawn.filter((operation) => operation?.f === pulse).length).toBeGreaterThan(drawn.length / 5)
+  })
+
   it('is valid on a node to which nothing happens, and does all that it has floors for', {
     timeout: 60_000,
   }, async () => {
