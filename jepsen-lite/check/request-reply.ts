@@ -3,6 +3,7 @@
  *
  * - `crossed`: a request got the reply to another one.
  * - `forged`: it got a reply that nobody gave to it.
+ * - `corrupt`: its body, or that of its reply, was another one than was sent.
  * - `served twice`: it was handed to responders more than once.
  * - `denied`: it was said to have reached nobody, and was served.
  * - `miscoded`: a request to a topic without responders failed as if there were some, or for a reason that is none.
@@ -27,6 +28,8 @@ interface Request {
   /** What the responder's handler returned or threw; undefined when no handler did. */
   readonly reply: Json | undefined
   readonly error: string
+  /** Its reply is not the one that was sent. */
+  readonly corrupt: boolean
   readonly served: readonly Event[]
 }
 
@@ -60,7 +63,7 @@ function requestsOf(operation: Done, byId: ReadonlyMap<Json, readonly Event[]>):
   return asked.map((each, i) => {
     const { id = null, topic } = fields(each)
     // A worker that was killed leaves the invocation's own value, or none.
-    const { as = 'unknown', reply, error = '' } = fields(Array.isArray(told) ? told[i] : null)
+    const { as = 'unknown', reply, error = '', corrupt } = fields(Array.isArray(told) ? told[i] : null)
     return {
       id,
       topic: String(topic),
@@ -68,6 +71,7 @@ function requestsOf(operation: Done, byId: ReadonlyMap<Json, readonly Event[]>):
       as: as as Request['as'],
       reply,
       error: String(error),
+      corrupt: corrupt === true,
       served: byId.get(id) ?? [],
     }
   })
@@ -79,7 +83,7 @@ function codeOf({ error }: Request): string {
 }
 
 function judge(request: Request): Anomaly[] {
-  const { id, topic, as, served, error } = request
+  const { id, topic, as, served, error, corrupt } = request
   const anomalies: Anomaly[] = []
   const tell = (type: string, what: string) => {
     const events = [...eventsOf(request.operation), ...served.map(({ index }) => index)].sort((a, b) => a - b)
@@ -88,6 +92,8 @@ function judge(request: Request): Anomaly[] {
   if (served.length > 1) tell('served twice', `was served ${served.length} times`)
   const astray = served.find(({ value }) => fields(value).topic !== topic)
   if (astray !== undefined) tell('crossed', `was served as one to ${fields(astray.value).topic}`)
+  if (served.some(({ value }) => fields(value).corrupt === true)) tell('corrupt', 'was served with another body')
+  if (corrupt) tell('corrupt', 'got a reply with another body than was given')
   if (as === 'refused' && served.length > 0) tell('denied', `failed with '${error}' and was served`)
   const isMiscoded = as === 'thrown' || (as === 'refused' && !NOBODY_CODES.includes(codeOf(request)))
   if (topic === NOBODY && isMiscoded) tell('miscoded', `failed with '${error}'`)

@@ -15,6 +15,7 @@ import type { Random } from '../random.ts'
 import { completionOf } from '../workers/completion.ts'
 import type { ClientContext, Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts'
 import { DRAIN, Drainer } from './draining.ts'
+import { paddedById } from './padding.ts'
 import { Relay } from './relay.ts'
 import { type Fate, Taker } from './taker.ts'
 
@@ -149,7 +150,7 @@ class ConsumersClient implements WorkloadClient {
       if (f === 'own') return await this.#own(String(queue), Number(holdMs))
       if (f === 'away') await this.#away(Number(ms))
       else if (f === 'renew') await this.#renew(String(which))
-      else await this.#client.publish(this.#topicOf(String(to)), { id, fates })
+      else await this.#client.publish(this.#topicOf(String(to)), { ...paddedById(id ?? null), fates })
       return { type: 'ok' }
     } catch (error) {
       return completionOf(error)

@@ -10,6 +10,7 @@ import type { Completion, Operation } from '../history.ts'
 import { completionOf } from '../workers/completion.ts'
 import type { ClientContext, Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts'
 import { DRAIN, Drainer } from './draining.ts'
+import { paddedById } from './padding.ts'
 import { Taker } from './taker.ts'
 
 /** Queues that are bound before the first fault, and stay so. */
@@ -103,7 +104,7 @@ class FanoutClient implements WorkloadClient {
     const { id, topic, pattern } = fields(value)
     try {
       if (f === 'drain') return await this.#drainer.drain()
-      if (f === 'publish') await this.#client.publish(String(topic), { id })
+      if (f === 'publish') await this.#client.publish(String(topic), paddedById(id ?? null))
       else if (f === 'bind') await this.#client.queue(this.#own).bind(String(pattern))
       else await this.#client.queue(this.#own).unbind(String(pattern))
       return { type: 'ok' }

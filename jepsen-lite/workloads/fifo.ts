@@ -11,6 +11,7 @@ import type { Completion, Json, Operation } from '../history.ts'
 import { completionOf, completionOfBurst, type MessageOutcome } from '../workers/completion.ts'
 import type { ClientContext, Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts'
 import { DRAIN, Drainer } from './draining.ts'
+import { paddedById } from './padding.ts'
 import { Taker } from './taker.ts'
 
 const PREFIX = 'fifo.'
@@ -93,7 +94,7 @@ class FifoClient implements WorkloadClient {
 
   async #publish(queue: string, id: Json): Promise<MessageOutcome> {
     try {
-      await this.#client.publish(queue, { id })
+      await this.#client.publish(queue, paddedById(id))
       return { id, type: 'ok' }
     } catch (error) {
       return { id, ...completionOf(error) }

@@ -5,6 +5,8 @@
 import { fields } from '../check/operations.ts'
 import type { Json } from '../history.ts'
 
+/** Where a workload does not say how large: most are small. As many as no number of slots is a multiple of, so that each slot has all. */
+const SIZES = [0, 0, 30, 0, 200, 0, 2_000]
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz'
 
 /** A body with so many characters beside its id. */
@@ -12,11 +14,20 @@ export function padded(id: Json, size: number): { readonly [key: string]: Json }
   return { id, size, padding: paddingOf(id, size) }
 }
 
-/** Whether a body that says how it is padded is padded otherwise. What says nothing of it is not corrupt. */
+/** A body whose size follows from its id. */
+export function paddedById(id: Json): { readonly [key: string]: Json } {
+  return padded(id, SIZES[Number(id) % SIZES.length] ?? 0)
+}
+
+/** Whether a body is padded otherwise than it says, or does not say how. */
 export function isCorrupt(body: Json): boolean {
   const { id, size, padding } = fields(body)
-  if (size === undefined && padding === undefined) return false
   return typeof size !== 'number' || padding !== paddingOf(id ?? null, size)
+}
+
+/** What is told of a body: nothing where it is right. */
+export function corruptionOf(body: Json): { readonly [key: string]: Json } {
+  return isCorrupt(body) ? { corrupt: true } : {}
 }
 
 /** Another letter for another message: a mix of two is seen. */

@@ -10,7 +10,7 @@ import type { Completion, Json, Operation } from '../history.ts'
 import { completionOf } from '../workers/completion.ts'
 import type { ClientContext, Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts'
 import { DRAIN, Drainer } from './draining.ts'
-import { isCorrupt, padded } from './padding.ts'
+import { corruptionOf, padded } from './padding.ts'
 import { Taker } from './taker.ts'
 
 const PREFIX = 'queue.'
@@ -118,7 +118,7 @@ class QueueClient implements WorkloadClient {
     const consumer = `${process} receive`
     const id = fields(message.body as Json).id ?? null
     const which = { queue: QUEUE, message: message.id, attempt: message.attempt }
-    const corrupt: { readonly [key: string]: Json } = isCorrupt(message.body as Json) ? { corrupt: true } : {}
+    const corrupt = corruptionOf(message.body as Json)
     await emit(consumer, 'deliver', { ...which, id, topic: message.topic, ...corrupt })
     const { as } = decide(message, id)
     await emit(consumer, 'settle', { ...which, as })

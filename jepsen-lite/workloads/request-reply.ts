@@ -12,6 +12,7 @@ import type { Random } from '../random.ts'
 import { completionOf } from '../workers/completion.ts'
 import type { ClientContext, Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts'
 import { DRAIN } from './draining.ts'
+import { corruptionOf, paddedById } from './padding.ts'
 
 const COMMON = 'rr.common'
 const TOGGLED = 'rr.toggled'
@@ -103,10 +104,11 @@ class Responding {
     if (id === undefined) return null
     const { emit, process } = this.#context
     const token = `${process}-${++this.#served}`
-    await emit(`${process} responder`, 'serve', { id, topic: message.topic, token })
+    const corrupt = corruptionOf(message.body as Json)
+    await emit(`${process} responder`, 'serve', { id, topic: message.topic, token, ...corrupt })
     await sleep(Number(waitMs))
     if (throws === true) throw new Error(JSON.stringify({ id, token }))
-    return { id, token }
+    return { ...paddedById(id), token }
   }
 }
 
@@ -151,8 +153,10 @@ class RequestReplyClient implements WorkloadClient {
     const request = fields(asked)
     const { topic, timeoutMs } = request
     try {
-      const { body } = await this.#client.request(String(topic), request, { timeoutMs: Number(timeoutMs) })
-      return { ...request, as: 'replied', reply: body as Json }
+      const body = { ...request, ...paddedById(request.id ?? null) }
+      const reply = await this.#client.request(String(topic), body, { timeoutMs: Number(timeoutMs) })
+      const { id = null, token = null } = fields(reply.body as Json)
+      return { ...request, as: 'replied', reply: { id, token }, ...corruptionOf(reply.body as Json) }
     } catch (error) {
       if (error instanceof MeshError && error.code === 'Remote') return { ...request, as: 'thrown', ...thrown(error) }
       const { type, error: text = '' } = completionOf(error)

@@ -79,15 +79,15 @@ describe('one consumer after another', () => {
 describe('two consumers that are heard late', () => {
   it('are compared by when the second one began, not by when that was heard', () => {
     const told = () => story().publish([1]).publish([2])
-    const after = (ms: number) =>
+    const begun = (ms: number) =>
       told()
         .take(handed(2))
         .wait(10)
         .consumer('c2')
         .heardLate(ms)
         .take(handed(1, 1, 'c2'))
-    expect(judged(after(15))).toEqual(good)
-    expect(judged(after(5))).toEqual(bad('reordered'))
+    expect(judged(begun(15))).toEqual(good)
+    expect(judged(begun(5))).toEqual(bad('reordered'))
     const before = told().consumer('c2').take(handed(2))
     const delivered = before.history.findIndex(({ f }) => f === 'deliver')
     before.history[delivered] = { ...before.history[delivered]!, at: before.history[delivered]!.time - 5e6 }

@@ -95,6 +95,13 @@ describe('requests are wrong', () => {
     expect(verdict(serve(invoked(ask(1)).ok(0, { requests: [replied(1)] }), 1).drained())).toEqual(bad('forged'))
   })
 
+  it('when a body is another one than was sent, on its way there or back', () => {
+    const there = invoked(ask(1)).tell('1 responder', 'serve', { ...served(1), corrupt: true })
+    expect(verdict(there.ok(0, { requests: [replied(1)] }).drained())).toEqual(bad('corrupt'))
+    const back = serve(invoked(ask(1)), 1).ok(0, { requests: [{ ...replied(1), corrupt: true }] })
+    expect(verdict(back.drained())).toEqual(bad('corrupt'))
+  })
+
   it('when a request is served that nobody made', () => {
     expect(verdict(serve(new Story(), 5).drained())).toEqual(bad('forged'))
   })

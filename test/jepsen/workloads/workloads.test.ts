@@ -1,11 +1,19 @@
 import { describe, expect, it } from 'vitest'
-import type { Operation } from '../../../jepsen-lite/history.ts'
+import type { Json, Operation } from '../../../jepsen-lite/history.ts'
 import { seeded } from '../../../jepsen-lite/random.ts'
 import { Recorder } from '../../../jepsen-lite/run/recorder.ts'
 import type { Workload } from '../../../jepsen-lite/workload.ts'
+import { consumers } from '../../../jepsen-lite/workloads/consumers.ts'
+import { exactlyOnce } from '../../../jepsen-lite/workloads/exactly-once.ts'
+import { fanout } from '../../../jepsen-lite/workloads/fanout.ts'
+import { fifo } from '../../../jepsen-lite/workloads/fifo.ts'
 import { workloads } from '../../../jepsen-lite/workloads/index.ts'
 import { linearizable } from '../../../jepsen-lite/workloads/linearizable.ts'
+import { isCorrupt, padded, paddedById } from '../../../jepsen-lite/workloads/padding.ts'
+import { queue } from '../../../jepsen-lite/workloads/queue.ts'
+import { requestReply } from '../../../jepsen-lite/workloads/request-reply.ts'
 import { closeAfterTest, TestMesh } from '../../integration/mesh.ts'
+import { eventually } from '../../support/eventually.ts'
 
 const CONCURRENCY = 3
 const OPERATIONS = 30
@@ -46,6 +54,59 @@ describe.each(workloads.map((workload) => [workload.name, workload] as const))('
     const done = new Set(history.filter(({ type }) => type === 'ok').map(({ f }) => f))
     expect(Object.keys(workload.floors).filter((f) => !done.has(f))).toEqual([])
   })
+})
+
+it.each([fanout, fifo, consumers, exactlyOnce, queue])(
+  'the workload $name publishes bodies that can be checked',
+  async (workload) => {
+    const mesh = closeAfterTest(await TestMesh.start({ ...workload.nodeOptions }, 1))
+    const bodies: Json[] = []
+    const spy = await mesh.clientOf()
+    await spy.subscribe('#', ({ body }) => void bodies.push(body as Json), { queue: 'spy', prefetch: 100 })
+    await workload.setup({ client: spy, random: seeded(1), concurrency: CONCURRENCY })
+    const context = { connectOptions: { servers: mesh.urls }, concurrency: CONCURRENCY, emit: async () => {} }
+    const client = await workload.open({ ...context, slot: 0, process: 0 })
+    const published = operations(workload, 7, [0])[0]!
+      .filter((operation) => operation?.f === 'publish')
+      .slice(0, 3)
+    for (const operation of published) expect(await client.invoke(operation!)).toMatchObject({ type: 'ok' })
+    await eventually(() => bodies.length >= 3, { what: 'the bodies are there' })
+    expect(bodies.filter((body) => isCorrupt(body))).toEqual([])
+    await client.close()
+  },
+)
+
+it('the workload request-reply tells of bodies that are not those that were sent, there and back', async () => {
+  const mesh = closeAfterTest(await TestMesh.start({}, 1))
+  const served: Json[] = []
+  const emit = async (_: string, f: string, value: Json) => void (f === 'serve' && served.push(value))
+  const client = await requestReply.open({
+    connectOptions: { servers: mesh.urls },
+    concurrency: 2,
+    slot: 0,
+    process: 0,
+    emit,
+  })
+  const other = await mesh.clientOf()
+  await other.respond('right', ({ body }) => ({ ...paddedById((body as { id: number }).id), token: 't' }))
+  await other.respond('wrong', ({ body }) => ({
+    ...padded((body as { id: number }).id, 3),
+    padding: 'xyz',
+    token: 't',
+  }))
+  const requests = ['right', 'wrong'].map((topic, id) => ({ id, topic, timeoutMs: 2_000 }))
+  const { value } = await client.invoke({ f: 'request', value: { requests } })
+  expect(value).toEqual({
+    requests: [
+      { ...requests[0], as: 'replied', reply: { id: 0, token: 't' } },
+      { ...requests[1], as: 'replied', reply: { id: 1, token: 't' }, corrupt: true },
+    ],
+  })
+  await other.request('rr.slot.0', { ...paddedById(2), waitMs: 0 })
+  await other.request('rr.slot.0', { ...padded(3, 4), padding: 'abcd', waitMs: 0 })
+  expect(served).toMatchObject([{ id: 2 }, { id: 3, corrupt: true }])
+  expect(served[0]).not.toHaveProperty('corrupt')
+  await client.close()
 })
 
 it('the workload linearizable has queues made before they are needed, and asks for lengths without making any', async () => {
