@@ -10,6 +10,7 @@ import type { RunOptions } from '../options.ts'
 import { type Random, seeded } from '../random.ts'
 import { WorkerPool } from '../workers/pool.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
+import { closeClients } from './closing.ts'
 import { Faults } from './faults.ts'
 import { countsOf, shortfallsOf } from './floors.ts'
 import { HistoryFile } from './history-file.ts'
@@ -184,15 +185,12 @@ class Run {
     }
   }
 
-  /** What consumers have under way is looked at before their clients are closed: a close may end what would never have ended. */
   async #drain(slots: Slots, pool: WorkerPool): Promise<void> {
     const undrained = await slots.drain(DRAIN_MS)
     if (undrained > 0) this.#shortcomings.push(`${undrained} slots were not drained within ${DRAIN_MS} ms`)
-    const hung = new Set(await pool.hanging(SETTLE_MS))
-    // Whether it comes to its end is what the second look is for.
-    void slots.close()
-    for (const call of await pool.hanging(SETTLE_MS)) hung.add(call)
-    for (const call of hung) this.#add('hung', `${call} had not come to its end ${SETTLE_MS} ms after the drain`)
+    for (const call of await closeClients(slots, pool, SETTLE_MS)) {
+      this.#add('hung', `${call} had not come to its end ${SETTLE_MS} ms after the drain`)
+    }
   }
 
   /** Until the time is up and all faults are over. */
