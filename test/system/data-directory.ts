@@ -132,7 +132,7 @@ export class DataDirectory {
   }
 
   #segments(): string[] {
-    return this.#files.paths('/wal')
+    return this.#files.paths('/wal').filter((path) => path.endsWith('.wal'))
   }
 
   #disk() {
