@@ -26,7 +26,7 @@ interface Quiet {
 }
 
 /** What the cluster has for its recovery: nodes start, elect and are found again by their clients. Shorter quiet times prove nothing. */
-export const RECOVERY_MS = 3_000
+const RECOVERY_MS = 3_000
 
 /** What there was too little of, as sentences. */
 export function shortfallsOf(operated: Operated): string[] {
