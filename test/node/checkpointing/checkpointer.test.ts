@@ -420,11 +420,13 @@ describe('the log behind a checkpoint', () => {
     await rest()
     expect(world.plans.map(({ firstIndex }) => firstIndex)).toEqual([1, 96])
     expect(world.journal.slice(-2)).toEqual(['compact 95', 'wal 96'])
+    // Nor are files kept for later.
+    expect(world.plans.map(({ isShortOfRoom }) => isShortOfRoom)).toEqual([false, true])
     // There is room again: it is kept as before.
     await world.clock.advance(60_000)
     world.apply(100)
     await rest()
-    expect(world.plans.at(-1)?.firstIndex).toBe(96)
+    expect(world.plans.at(-1)).toMatchObject({ firstIndex: 96, isShortOfRoom: false })
   })
 
   it('stays above a mark that somebody installs', async () => {
