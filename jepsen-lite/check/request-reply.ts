@@ -4,6 +4,8 @@
  * - `crossed`: a request got the reply to another one.
  * - `forged`: it got a reply that nobody gave to it.
  * - `corrupt`: its body, or that of its reply, was another one than was sent.
+ * - `unheard`: nobody was said to respond to a topic, though a process did that had subscribed before and was connected all the time. Told by
+ *   drains alone: requests are volatile, and while something is broken nobody is promised that his responder can be reached.
  * - `served twice`: it was handed to responders more than once.
  * - `denied`: it was said to have reached nobody, and was served.
  * - `miscoded`: a request to a topic without responders failed as if there were some, or for a reason that is none.
@@ -41,7 +43,7 @@ export function checkRequestReply(
   const serves = history.filter(({ process, f }) => typeof process === 'string' && f === 'serve')
   const byId = groupBy(serves, ({ value }) => fields(value).id ?? null)
   const requests = operations.filter(({ f }) => f === 'request').flatMap((each) => requestsOf(each, byId))
-  const anomalies = [...requests.flatMap(judge), ...strangers(requests, byId)]
+  const anomalies = [...requests.flatMap(judge), ...strangers(requests, byId), ...operations.flatMap(unheard)]
   const are = (as: string) => requests.filter((each) => each.as === as)
   const late = are('unknown').filter(({ served }) => served.length > 0)
   const counts = {
@@ -111,6 +113,15 @@ function replyProblem({ id, as, reply, operation, served }: Request): [type: str
   const end = operation.end!.time
   const isGenuine = served.some((event) => fields(event.value).token === token && timeOf(event) < end)
   return isGenuine ? undefined : ['forged', `got the reply ${text}, which nobody gave before`]
+}
+
+/** A drain tells only what it is certain of. */
+function unheard(operation: Done): Anomaly[] {
+  const { f, type, end, process } = operation
+  const told = f === 'drain' && type === 'ok' ? fields(end!.value).unheard : undefined
+  if (!Array.isArray(told) || told.length === 0) return []
+  const message = `process ${process} responded, and yet requests to it were told '${told[0]}' (${told.length} times), after all was healed`
+  return [{ type: 'unheard', message, events: eventsOf(operation) }]
 }
 
 /** `forged`: what was served and never asked. */

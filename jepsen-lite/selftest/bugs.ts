@@ -213,6 +213,21 @@ export const plantedBugs: readonly PlantedBug[] = [
     quick: true,
   },
   {
+    name: 'responders of other nodes not seen',
+    rule: 'a request finds a responder at whichever node',
+    edits: [
+      {
+        file: 'node/volatile.js',
+        find: 'const responders = this.#within(machine.listeners(waiting.topic));',
+        replace:
+          'const responders = this.#within(machine.listeners(waiting.topic)).filter(({ to }) => to.node === node);',
+      },
+    ],
+    finder: { workload: 'request-reply', nemesis: 'none', seconds: 8, seed: 1 },
+    anomalies: ['unheard'],
+    quick: true,
+  },
+  {
     name: 'half a fan-out',
     rule: 'a publish is in all bound queues or in none',
     edits: [

@@ -22,6 +22,8 @@ const topicOf = (slot: number) => `rr.slot.${slot}`
 const PATIENCE_MS = 2_000
 const LITTLE_PATIENCE_MS = 40
 const SLOW_MS = 80
+/** Requests of a drain that must not be told that nobody responds. */
+const SURE = 5
 
 export const requestReply: Workload = {
   name: 'request-reply',
@@ -41,7 +43,7 @@ export const requestReply: Workload = {
       const responder = new Responding(client, context)
       await responder.listen(COMMON)
       await responder.listen(topicOf(context.slot))
-      return new RequestReplyClient(client, responder)
+      return new RequestReplyClient(client, responder, context)
     } catch (error) {
       await client.close()
       throw error
@@ -115,18 +117,22 @@ class Responding {
 class RequestReplyClient implements WorkloadClient {
   readonly #client: Client
   readonly #responding: Responding
+  readonly #context: ClientContext
+  /** How often its connection or its session was lost. */
+  #losses = 0
 
-  constructor(client: Client, responding: Responding) {
+  constructor(client: Client, responding: Responding, context: ClientContext) {
     this.#client = client
     this.#responding = responding
+    this.#context = context
+    this.#countLosses()
   }
 
   async invoke({ f, value }: Operation): Promise<Completion> {
     try {
       if (f === 'request') return await this.#requests(fields(value).requests as readonly Json[])
-      // Everything is healed: there is somebody who answers.
-      if (f === 'drain') await this.#client.request(COMMON, {}, { timeoutMs: PATIENCE_MS })
-      else if (f === 'listen') await this.#responding.listen(TOGGLED)
+      if (f === 'drain') return await this.#drain()
+      if (f === 'listen') await this.#responding.listen(TOGGLED)
       else await this.#responding.mute(TOGGLED)
       return { type: 'ok' }
     } catch (error) {
@@ -136,6 +142,37 @@ class RequestReplyClient implements WorkloadClient {
 
   close(): Promise<void> {
     return this.#client.close()
+  }
+
+  /**
+   * Everything is healed, and this process responds to a topic of its own before anybody asks: whichever node is asked, it finds a responder.
+   * Tells where it was said that there is none; nothing is certain, and the drain fails, when the responder itself was away meanwhile.
+   */
+  async #drain(): Promise<Completion> {
+    const { connectOptions, process } = this.#context
+    const topic = `rr.sure.${process}`
+    const losses = this.#losses
+    await this.#responding.listen(topic)
+    const unheard: string[] = []
+    const ask = async (client: Client) => {
+      const error = await refusalOf(client, topic)
+      if (error !== undefined) unheard.push(error)
+    }
+    const stranger = await connect({ ...connectOptions })
+    try {
+      for (let i = 0; i < SURE; i++) await ask(stranger)
+    } finally {
+      await stranger.close()
+    }
+    // Whatever it says: who is answered has noticed by now if it was away.
+    await ask(this.#client)
+    if (this.#losses > losses) return { type: 'fail', error: 'Connection: the responder was not there all the time' }
+    return { type: 'ok', value: { unheard } }
+  }
+
+  async #countLosses(): Promise<void> {
+    for await (const { type } of this.#client.status())
+      if (type === 'disconnected' || type === 'sessionLost') this.#losses++
   }
 
   /** All at once. Info when nobody knows what became of one of them; fail when none has reached anybody. */
@@ -162,6 +199,17 @@ class RequestReplyClient implements WorkloadClient {
       const { type, error: text = '' } = completionOf(error)
       return { ...request, as: type === 'fail' ? 'refused' : 'unknown', error: text }
     }
+  }
+}
+
+/** Undefined: it was answered. Rejects with what is no word about responders. */
+async function refusalOf(client: Client, topic: string): Promise<string | undefined> {
+  try {
+    await client.request(topic, {}, { timeoutMs: PATIENCE_MS })
+    return undefined
+  } catch (error) {
+    if (error instanceof MeshError && error.code === 'NoResponders') return error.message
+    throw error
   }
 }
 

@@ -102,6 +102,14 @@ describe('requests are wrong', () => {
     expect(verdict(back.drained())).toEqual(bad('corrupt'))
   })
 
+  it('when a process responds, and it is said after the heal that nobody does', () => {
+    const drained = (unheard: Json) => new Story().did(0, 'drain', null, { unheard })
+    expect(verdict(drained([]))).toEqual(good)
+    expect(verdict(drained(['nobody responds']))).toEqual(bad('unheard'))
+    const unsure = new Story().invoke(0, 'drain').fail(0, { unheard: ['nobody responds'] })
+    expect(verdict(unsure.drained(1))).toEqual(good)
+  })
+
   it('when a request is served that nobody made', () => {
     expect(verdict(serve(new Story(), 5).drained())).toEqual(bad('forged'))
   })
