@@ -16,6 +16,7 @@ import {
   deliveriesOf,
   drops,
   groupBy,
+  misrouted,
   type Placed,
   reorderings,
   unexpectedDeliveries,
@@ -53,6 +54,7 @@ export function checkConsumers(
     ...(drained ? lost(deliveries, publishes) : []),
     ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
     ...anomaliesOf(deliveries),
+    ...misrouted(deliveries),
     ...checkPrefetch(history),
     ...checkOwners(history),
   ]

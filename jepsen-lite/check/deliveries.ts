@@ -189,6 +189,17 @@ export function unexpectedDeliveries(
   return anomalies
 }
 
+/** `misrouted`: under another topic than the one that its queue is bound to, which is the queue's own name. */
+export function misrouted(deliveries: readonly Delivery[]): Anomaly[] {
+  return deliveries
+    .filter(({ topic, queue }) => topic !== queue)
+    .map(({ id, queue, topic, event }) => ({
+      type: 'misrouted',
+      message: `${JSON.stringify(id)} is in ${queue} with topic ${topic}, which was not bound to it`,
+      events: [event.index],
+    }))
+}
+
 /** Where a publish stands: it surely came before another one if it ended before that was invoked, or stands before it in one operation. */
 export interface Placed {
   readonly from: number

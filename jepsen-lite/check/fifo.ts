@@ -14,6 +14,7 @@ import {
   deliveriesOf,
   drops,
   groupBy,
+  misrouted,
   type Placed,
   reorderings,
   unexpectedDeliveries,
@@ -56,6 +57,7 @@ export function checkFifo(history: readonly Event[], concurrency: number): Check
     ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
     ...unexpectedDeliveries(deliveries, byId),
     ...anomaliesOf(deliveries),
+    ...misrouted(deliveries),
   ]
   const first = deliveries.filter(({ attempt }) => attempt === 1).length
   const counts = {

@@ -58,6 +58,17 @@ describe('consumers are served right', () => {
 })
 
 describe('consumers are served wrong', () => {
+  it('when a message comes under a topic that its queue is not bound to', () => {
+    expect(
+      verdict(
+        published()
+          .take({ ...shared(1), topic: 'solo.0' })
+          .take(shared(2))
+          .drained(),
+      ),
+    ).toEqual(bad('misrouted'))
+  })
+
   it('when an acknowledged message never comes', () => {
     expect(verdict(published().take(shared(1)).drained())).toEqual(bad('lost'))
   })

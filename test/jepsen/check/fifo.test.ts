@@ -160,6 +160,16 @@ describe('beside order', () => {
     expect(judged(twice)).toEqual(bad('duplicated'))
   })
 
+  it('is each message handed out under the topic that it was published to', () => {
+    expect(
+      judged(
+        story()
+          .publish([1])
+          .take({ ...handed(1), topic: 'other' }),
+      ),
+    ).toEqual(bad('misrouted'))
+  })
+
   it('nothing can be called lost before all is drained', () => {
     expect(found(checkFifo(story().publish([1]).history, 1))).toEqual({ valid: 'unknown', types: [] })
   })

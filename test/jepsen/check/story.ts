@@ -42,7 +42,7 @@ export class Story {
   }
 
   deliver(handed: Handed): this {
-    const { consumer, queue, id, attempt = 1, topic = 't' } = handed
+    const { consumer, queue, id, attempt = 1, topic = queue } = handed
     return this.tell(consumer, 'deliver', { queue, message: named(handed), attempt, id, topic })
   }
 
