@@ -117,7 +117,7 @@ export class Consumer implements DeliveryHolder {
   take(): Delivery | undefined {
     if (this.#isInDoubt || this.#isStopped) return undefined
     for (let delivery = this.#buffer.shift(); delivery !== undefined; delivery = this.#buffer.shift()) {
-      if (!delivery.isOpen) continue
+      if (!delivery.isOpen || this.#hasGoneBack(delivery)) continue
       delivery.handedTick = this.#ticks
       this.#handed++
       return delivery
@@ -127,10 +127,13 @@ export class Consumer implements DeliveryHolder {
 
   /** What a frame brought. What was seen before is dropped: nodes may send deliveries again (trap 34). */
   deliver(rows: readonly IncomingDelivery[]): void {
+    const { extendMaxMs, visibilityTimeoutMs } = this.settings
+    const untilMs = extendMaxMs > 0 ? Number.POSITIVE_INFINITY : this.#clock.now() + visibilityTimeoutMs
     for (const row of rows) {
       if (row.delivery <= this.#lastDelivery) continue
       this.#lastDelivery = row.delivery
       const delivery = new Delivery(row, this)
+      delivery.untilMs = untilMs
       this.#open.set(row.delivery, delivery)
       this.#buffer.push(delivery)
     }
@@ -250,6 +253,13 @@ export class Consumer implements DeliveryHolder {
   /** Resolves when everything handed out is settled or lost. */
   async finished(): Promise<void> {
     if (this.#handed > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
+  }
+
+  /** It waited here for longer than it was this client's, behind others that took their time, and nobody extended it. */
+  #hasGoneBack(delivery: Delivery): boolean {
+    if (delivery.untilMs === Number.POSITIVE_INFINITY || this.#clock.now() < delivery.untilMs) return false
+    this.#lose(delivery, new MeshError('LeaseLost', 'the delivery went back to its queue'))
+    return true
   }
 
   #release(delivery: Delivery): void {

@@ -111,6 +111,8 @@ export class Delivery extends Content implements Message {
   #controller: AbortController | undefined
   /** The consumer's tick at which it was handed out; undefined while it is buffered. */
   handedTick: number | undefined
+  /** By the client's clock: at this time it has gone back, if nobody asked for more. */
+  untilMs = Number.POSITIVE_INFINITY
 
   constructor(row: IncomingDelivery, holder: DeliveryHolder) {
     super(row.message)

@@ -249,4 +249,17 @@ describe('visibility', () => {
     await extending
     expect(node.settles[0]!.items).toMatchObject([{ outcome: extended, firstDelivery: 1, ms: 5_000 }])
   })
+
+  it('that waited behind another for longer than its visibility is not handed out when autoExtend is off: somebody else has it', async () => {
+    const options = { visibilityTimeoutMs: 300, autoExtend: false, concurrency: 1 } as const
+    const { node, clock, held, consumer } = await consuming(options)
+    node.socket.deliver(consumer, 1, ['late', 'gone'])
+    await clock.advance(200)
+    node.socket.deliver(consumer, 3, ['next'])
+    await clock.advance(100)
+    held.finish(0)
+    await clock.settle()
+    expect(held.messages.map(({ body }) => body)).toEqual(['late', 'next'])
+    expect(settlesOf(node)).toEqual([[accepted, 1, 1]])
+  })
 })
