@@ -33,7 +33,7 @@ export class Claim {
   readonly #consumer: Consumer
   /** Told when it cannot be made again. */
   readonly #onFailure: (error: MeshError) => void
-  /** Sessions lost since the beginning: what was half made under one is nothing under the next. */
+  /** Sessions lost since the beginning: what is refused after one may be for want of what was made before. */
   #losses = 0
   #isMaking = false
   #isOver = false
@@ -93,14 +93,18 @@ export class Claim {
     for (;;) {
       const losses = this.#losses
       try {
-        return await this.#makeOnce(losses)
+        return await this.#makeOnce()
       } catch (error) {
         if (this.#isOver || !(error instanceof MeshError) || !isWorthRetrying(error, losses)) throw error
       }
     }
   }
 
-  async #makeOnce(losses: number): Promise<void> {
+  /**
+   * What was not sent when a session was lost goes out under the next one. So a consumer that is made is one of the session at hand, and what
+   * it lacks of the former session's the cluster has refused it for.
+   */
+  async #makeOnce(): Promise<void> {
     const { pattern, queue } = this.#settings
     const { prefetch, visibilityTimeoutMs } = this.#consumer.settings
     // A name of its own for each session: the former session's queue may take its time to go.
@@ -113,7 +117,7 @@ export class Claim {
     await this.#command({ type: 'bind', queue: this.#queue, pattern })
     await this.#command({ type: 'consume', queue: this.#queue, prefetch, visibilityTimeoutMs }, ({ consumer }) => {
       if (typeof consumer !== 'number') throw new MeshError('Protocol', 'consume without a consumer')
-      if (!this.#isMaking || this.#isOver || losses !== this.#losses) {
+      if (!this.#isMaking || this.#isOver) {
         // Its caller gave up waiting: nobody would read it.
         this.#host.command({ type: 'cancel', consumer }, this.#host.commandTimeoutMs).catch(() => {})
         return

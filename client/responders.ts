@@ -135,10 +135,10 @@ export class Responders {
   }
 
   async #listenOnce(responder: Responder): Promise<void> {
-    const { losses, pattern } = responder
+    const { pattern } = responder
     await this.#host.command({ type: 'listen', pattern }, this.#host.commandTimeoutMs, ({ listener }) => {
       if (typeof listener !== 'number') throw new MeshError('Protocol', 'listen without a listener')
-      if (responder.isMaking && !responder.isOver && losses === responder.losses) responder.listener = listener
+      if (responder.isMaking && !responder.isOver) responder.listener = listener
       else this.#host.command({ type: 'unlisten', listener }, this.#host.commandTimeoutMs).catch(() => {})
     })
   }

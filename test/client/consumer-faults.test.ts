@@ -193,6 +193,23 @@ describe('a lost session', () => {
     expect(consumed).toEqual([declared[1]])
   })
 
+  it('takes nothing of a subscription that had yet to be sent: it is made under the next one', async () => {
+    const scene = await connected()
+    const { node, clock, client } = scene
+    await lose(scene)
+    const bodies: unknown[] = []
+    const subscribing = watched(client.subscribe('a', ({ body }) => void bodies.push(body), { queue: 'q' }))
+    await reopen(scene)
+    Object.assign(node.auto, { open: true, welcome: true })
+    node.socket.fault('SessionLost')
+    await clock.settle()
+    expect(subscribing.isSettled).toBe(true)
+    expect(node.commands).toEqual(['declareQueue', 'bind', 'consume'])
+    node.socket.deliver(node.minted, 1, ['x'])
+    await clock.settle()
+    expect(bodies).toEqual(['x'])
+  })
+
   it('ends a subscription that the cluster refuses to make again', async () => {
     const scene = await consuming()
     const { node, clock, subscription } = scene

@@ -106,6 +106,22 @@ describe('a responder', () => {
     await expect(responder.closed).rejects.toMatchObject({ code: 'LimitExceeded' })
   })
 
+  it('that had yet to be sent when the session was lost is made under the next one', async () => {
+    const scene = await connected()
+    const { node, clock, client } = scene
+    await lose(scene)
+    const responding = watched(client.respond('a', () => 'pong'))
+    await reopen(scene)
+    Object.assign(node.auto, { open: true, welcome: true })
+    node.socket.fault('SessionLost')
+    await clock.settle()
+    expect(responding.isSettled).toBe(true)
+    expect(node.commands).toEqual(['listen'])
+    node.socket.say(FrameKind.requested, [['t', 'a', bytesOf(1)]])
+    await clock.settle()
+    expect(node.replies.map(read)).toEqual([['t', 'pong']])
+  })
+
   it('refuses a pattern that is none, and what the cluster refuses', async () => {
     const { node, clock, client } = await connected({}, (n) => {
       n.auto.control = false
