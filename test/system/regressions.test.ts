@@ -17,7 +17,10 @@ const found: readonly (readonly [bug: string, seed: number])[] = [
   ['what a session was given while its node jumped over its attachment was lost until its visibility ended', 401_886],
   ['a leader went by what a peer had said of its disk on a path that is gone, and refused publishes', 500_243],
   // test/client/consumer-faults.test.ts
-  ['a subscription whose commands had yet to be sent when the session was lost got nothing, and said nothing', 3_001_274],
+  [
+    'a subscription whose commands had yet to be sent when the session was lost got nothing, and said nothing',
+    3_001_274,
+  ],
 ]
 
 it.each(found)('no longer: %s (seed %i)', { timeout: 60_000 }, async (_, seed) => {
