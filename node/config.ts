@@ -25,7 +25,7 @@ export interface NodeOptions {
   readonly clusterName?: string
   /** Shared by all members. Needed beyond loopback; on loopback a default serves. */
   readonly secret?: string
-  /** Clients must show one of them. Needed beyond loopback; on loopback none are asked for unless given. */
+  /** Clients must show one of them, printable ASCII without spaces. Needed beyond loopback; on loopback none are asked for unless given. */
   readonly tokens?: readonly string[]
   /** Browser origins (`https://app.example.com`) whose pages may connect, besides those served from loopback. */
   readonly origins?: readonly string[]
@@ -114,6 +114,8 @@ const name = (what: string) =>
 const milliseconds = (least: number, most: number) => z.int().min(least).max(most)
 const bytes = (least: number) => z.int().min(least)
 const credential = z.string().min(1).max(1024)
+/** It must fit an `Authorization` header. */
+const token = credential.regex(/^[\x21-\x7e]+$/, 'must be of printable ASCII without spaces')
 const hourMs = 3_600_000
 
 const isLogger = (value: unknown): value is Logger =>
@@ -133,7 +135,7 @@ const schema = z.strictObject({
   cluster: z.record(name('node id'), z.string().transform(memberUrl)),
   clusterName: name('cluster name').default('meshmq'),
   secret: credential.optional(),
-  tokens: z.array(credential).max(1024).default([]),
+  tokens: z.array(token).max(1024).default([]),
   origins: z
     .array(z.string().refine(isOrigin, 'must be an origin such as https://app.example.com'))
     .max(1024)

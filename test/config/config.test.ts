@@ -104,6 +104,11 @@ describe('parseNodeOptions', () => {
     ],
     ['an empty secret', { ...valid, secret: '' }, /^secret: /],
     ['an empty token', { ...valid, tokens: ['a', ''] }, /^tokens\.1: /],
+    [
+      'a token that fits no header',
+      { ...valid, tokens: ['a', 'b c'] },
+      /^tokens\.1: must be of printable ASCII without spaces/,
+    ],
     ['an origin with a path', { ...valid, origins: ['https://app.example.com/x'] }, /^origins\.0: must be an origin/],
     ['a logger without warn', { ...valid, logger: { debug() {}, info() {}, error() {} } }, /^logger: must be a logger/],
     ['an unknown log level', { ...valid, logger: 'loud' }, /^logger: /],
