@@ -61,7 +61,10 @@ export async function runOptionsOf(given: GivenOptions, catalogue: Catalogue): P
   if (workload === undefined) throw new UsageError(`there is no workload '${given.workload}': see --list`)
   const network = await chooseNetwork(given.network ?? defaults.network, networks)
   const why = (nemesis: Nemesis) => whyNot(nemesis, network)
-  const chosen = await chooseNemeses(given.nemesis, nemeses, why, seeded(given.seed, 'mix'))
+  const chosen =
+    given.nemesis === 'mix'
+      ? drawMix(await availableOf(nemeses, why), workload, seeded(given.seed, 'mix'))
+      : await chooseNemeses(given.nemesis, nemeses, why)
   const { seconds, seed, nodes, bin, nodeOptions } = given
   const settings: RunSettings = {
     workload: workload.name,
@@ -103,10 +106,14 @@ async function chooseNetwork(name: string, networks: readonly NetworkKind[]): Pr
 
 type Why = (nemesis: Nemesis) => Promise<string | undefined>
 
-async function chooseNemeses(names: string, nemeses: readonly Nemesis[], why: Why, random: Random): Promise<Nemesis[]> {
+function drawMix(nemeses: readonly Nemesis[], { immuneTo = [] }: Workload, random: Random): Nemesis[] {
+  const fit = nemeses.filter(({ name }) => !immuneTo.includes(name))
+  return random.shuffle(fit).slice(0, random.between(MIX_MIN, MIX_MAX))
+}
+
+async function chooseNemeses(names: string, nemeses: readonly Nemesis[], why: Why): Promise<Nemesis[]> {
   if (names === 'none') return []
   if (names === 'all') return availableOf(nemeses, why)
-  if (names === 'mix') return random.shuffle(await availableOf(nemeses, why)).slice(0, random.between(MIX_MIN, MIX_MAX))
   const chosen: Nemesis[] = []
   for (const name of new Set(names.split(',').map((each) => each.trim()))) {
     const nemesis = nemeses.find((each) => each.name === name)

@@ -23,6 +23,8 @@ export interface Workload {
   readonly floors: Readonly<Record<string, number>>
   /** The operation that only a cluster that works lets succeed: once at least in each quiet time between faults that is long enough. */
   readonly pulse: string
+  /** Nemeses that find nothing to do under it, and are in no mix with it. */
+  readonly immuneTo?: readonly string[]
   /** Settings of the nodes that it needs, under those that the user gives. */
   readonly nodeOptions?: Readonly<Record<string, Json>>
   /** Before the first fault: queues and bindings. */

@@ -32,6 +32,8 @@ export const requestReply: Workload = {
   rate: 120,
   floors: { request: 200 },
   pulse: 'request',
+  // Requests touch no disk.
+  immuneTo: ['lost-writes'],
 
   async setup() {},
 

@@ -63,6 +63,15 @@ describe('the options of a run', () => {
     }
   })
 
+  it('leave out of a mix what the workload is immune to, and do it where it is named', async () => {
+    const workload = { ...workloads[0]!, immuneTo: ['kill', 'late'] }
+    const namesUnder = async (nemesis: string, seed: number) =>
+      (await runOptionsOf({ ...given, nemesis, seed }, { ...catalogue, workloads: [workload] })).settings.nemeses
+    const mixes = await Promise.all(Array.from({ length: 30 }, (_, seed) => namesUnder('mix', seed)))
+    expect(new Set(mixes.flat())).toEqual(new Set(['cut', 'pause', 'slow']))
+    expect(await namesUnder('kill', 1)).toEqual(['kill'])
+  })
+
   it.each([
     [{ workload: 'nothing' }, "there is no workload 'nothing'"],
     [{ nemesis: 'kill,flood' }, "there is no nemesis 'flood'"],
