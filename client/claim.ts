@@ -35,6 +35,8 @@ export class Claim {
   readonly #onFailure: (error: MeshError) => void
   /** Sessions lost since the beginning: what is refused after one may be for want of what was made before. */
   #losses = 0
+  /** What an earlier one has asked for may still be answered, long after its deadline. */
+  #attempts = 0
   #isMaking = false
   #isOver = false
   #queue: string
@@ -105,6 +107,7 @@ export class Claim {
    * it lacks of the former session's the cluster has refused it for.
    */
   async #makeOnce(): Promise<void> {
+    const attempt = ++this.#attempts
     const { pattern, queue } = this.#settings
     const { prefetch, visibilityTimeoutMs } = this.#consumer.settings
     // A name of its own for each session: the former session's queue may take its time to go.
@@ -117,8 +120,8 @@ export class Claim {
     await this.#command({ type: 'bind', queue: this.#queue, pattern })
     await this.#command({ type: 'consume', queue: this.#queue, prefetch, visibilityTimeoutMs }, ({ consumer }) => {
       if (typeof consumer !== 'number') throw new MeshError('Protocol', 'consume without a consumer')
-      if (!this.#isMaking || this.#isOver) {
-        // Its caller gave up waiting: nobody would read it.
+      if (attempt !== this.#attempts || !this.#isMaking || this.#isOver) {
+        // Whoever waited for it has given up: nobody would read it.
         this.#host.command({ type: 'cancel', consumer }, this.#host.commandTimeoutMs).catch(() => {})
         return
       }

@@ -167,8 +167,9 @@ class Receive implements ConsumerUser {
     if (!this.#isWhole) return
     if (this.#consumer.size === 0) return this.#askAnew()
     const messages = this.#takeAll()
-    // None: the cluster has yet to say that they are still held.
     if (messages.length > 0) this.#answer(messages)
+    // They have gone back meanwhile. Else the cluster has yet to say that they are still held.
+    else if (this.#consumer.size === 0) this.#askAnew()
   }
 
   lost({ id, topic }: Delivery): void {

@@ -136,9 +136,11 @@ export class Responders {
 
   async #listenOnce(responder: Responder): Promise<void> {
     const { pattern } = responder
+    const attempt = ++responder.attempts
     await this.#host.command({ type: 'listen', pattern }, this.#host.commandTimeoutMs, ({ listener }) => {
       if (typeof listener !== 'number') throw new MeshError('Protocol', 'listen without a listener')
-      if (responder.isMaking && !responder.isOver) responder.listener = listener
+      const isWanted = attempt === responder.attempts && responder.isMaking && !responder.isOver
+      if (isWanted) responder.listener = listener
       else this.#host.command({ type: 'unlisten', listener }, this.#host.commandTimeoutMs).catch(() => {})
     })
   }
@@ -204,6 +206,8 @@ class Responder implements Subscription {
   listener: number | undefined
   /** Sessions lost since the beginning. */
   losses = 0
+  /** What an earlier one has asked for may still be answered, long after its deadline. */
+  attempts = 0
   isMaking = false
   isOver = false
   #closing: Promise<void> | undefined

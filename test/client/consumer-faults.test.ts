@@ -210,6 +210,43 @@ describe('a lost session', () => {
     expect(bodies).toEqual(['x'])
   })
 
+  it('takes no consumer that was asked for by an attempt that is over: the late answer is cancelled', async () => {
+    const scene = await connected({ publishTimeoutMs: 1_000 })
+    const { node, clock, client } = scene
+    await lose(scene)
+    const bodies: unknown[] = []
+    const subscribing = watched(client.subscribe('a', ({ body }) => void bodies.push(body), { queue: 'q' }))
+    await reopen(scene)
+    Object.assign(node.auto, { open: true, welcome: true, control: false })
+    node.socket.fault('SessionLost')
+    await clock.settle()
+    for (const sequence of [1, 2]) {
+      node.socket.outcome({ sequence })
+      await clock.settle()
+    }
+    expect(node.commands).toEqual(['declareQueue', 'bind', 'consume'])
+    // No answer to the third by its deadline: all is asked for again.
+    await clock.advance(1_000)
+    expect(node.commands.slice(3)).toEqual(['declareQueue'])
+    node.socket.outcome({ sequence: 3, result: { consumer: 777 } })
+    await clock.settle()
+    node.socket.deliver(777, 1, ['of the former'])
+    for (const sequence of [4, 5, 6]) {
+      node.socket.outcome({ sequence })
+      await clock.settle()
+    }
+    const sent = node.controls.map(({ command }) => command)
+    expect(sent).toContainEqual({ type: 'cancel', consumer: 777 })
+    const last = node.controls.findLast(({ command }) => command.type === 'consume')!
+    node.socket.outcome({ sequence: last.sequence, result: { consumer: 778 } })
+    await clock.settle()
+    expect(subscribing.isSettled).toBe(true)
+    node.socket.deliver(778, 1, ['x'])
+    await clock.settle()
+    expect(bodies).toEqual(['x'])
+    expect(node.settles.map(({ items }) => items[0]!.consumer)).toEqual([778])
+  })
+
   it('ends a subscription that the cluster refuses to make again', async () => {
     const scene = await consuming()
     const { node, clock, subscription } = scene

@@ -203,6 +203,23 @@ describe('a receive whose connection is lost', () => {
     expect(receive.value).toEqual([])
   })
 
+  it('asks again when the client was away for longer than it keeps what nobody extends', async () => {
+    const scene = await receiving({ max: 5, visibilityTimeoutMs: 300, autoExtend: false })
+    const { node, clock, consumer, receive } = scene
+    got(scene, consumer, 3)
+    node.socket.deliver(consumer, 1, ['a', 'b'])
+    await clock.settle()
+    await lose(scene)
+    await clock.advance(300)
+    await reopen(scene)
+    node.socket.welcome({ consumers: [consumer], lastSequence: 1 })
+    await clock.settle()
+    expect(node.controls.slice(1).map(({ command }) => command.type)).toEqual(['cancel', 'receive'])
+    got(scene, node.minted, 0)
+    await clock.settle()
+    expect(receive.value).toEqual([])
+  })
+
   it('counts a settle without an answer as held, and tells its ack that nobody knows when the cluster has ended it', async () => {
     const scene = await receiving({}, (node) => {
       node.auto.settle = false

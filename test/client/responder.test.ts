@@ -122,6 +122,27 @@ describe('a responder', () => {
     expect(node.replies.map(read)).toEqual([['t', 'pong']])
   })
 
+  it('takes no listener that was asked for by an attempt that is over: the late answer is taken back', async () => {
+    const scene = await connected({ publishTimeoutMs: 1_000 })
+    const { node, clock, client } = scene
+    await lose(scene)
+    const responding = watched(client.respond('a', () => 'pong'))
+    await reopen(scene)
+    Object.assign(node.auto, { open: true, welcome: true, control: false })
+    node.socket.fault('SessionLost')
+    await clock.settle()
+    // No answer by its deadline: it is asked for again.
+    await clock.advance(1_000)
+    expect(node.commands).toEqual(['listen', 'listen'])
+    node.socket.outcome({ sequence: 1, result: { listener: 777 } })
+    await clock.settle()
+    node.socket.outcome({ sequence: 2, result: { listener: 778 } })
+    await clock.settle()
+    expect(responding.isSettled).toBe(true)
+    const sent = node.controls.map(({ command }) => command)
+    expect(sent.slice(2)).toEqual([{ type: 'unlisten', listener: 777 }])
+  })
+
   it('refuses a pattern that is none, and what the cluster refuses', async () => {
     const { node, clock, client } = await connected({}, (n) => {
       n.auto.control = false
