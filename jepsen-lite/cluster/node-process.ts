@@ -198,7 +198,8 @@ export class NodeProcess {
     life.child.kill('SIGKILL')
     await exitOf(life.child)
     // It had ended by itself, and nobody had heard of it yet.
-    if (life.child.exitCode !== null) this.#judge(life)
+    const { exitCode, signalCode } = life.child
+    if (exitCode !== null || (signalCode !== null && signalCode !== 'SIGKILL')) this.#judge(life)
     return true
   }
 

@@ -46,7 +46,7 @@ export const bitFlip: Nemesis = {
  * goes aside.
  */
 async function startWithoutStore(target: FaultTarget, node: string): Promise<string> {
-  // It is never over: nobody knows when LevelDB comes to read what has rotted.
+  // As long as it has that store: nobody knows when LevelDB comes to read what has rotted.
   const expected = target.expectEnd(node, rottenStore)
   await target.start(node)
   const deadline = performance.now() + OPENING_MS
@@ -58,6 +58,7 @@ async function startWithoutStore(target: FaultTarget, node: string): Promise<str
     const store = path.join(target.dataDir(node), 'store')
     // Another fault may have emptied the directory meanwhile.
     if (existsSync(store)) await rename(store, `${store}-aside-${Date.now()}`)
+    expected.over()
   })
   await sleep(LOOK_MS)
   await target.start(node)

@@ -55,10 +55,12 @@ export class BreakingDisks {
    * with what the faults did, and with `ownEnds`.
    */
   async mended(): Promise<Totals> {
+    const mending = this.nodes.map((node) => this.#mend(node))
     try {
-      const bites = await Promise.all(this.nodes.map((node) => this.#mend(node)))
-      return sumOf([...bites, { ownEnds: this.ended.length }])
+      return sumOf([...(await Promise.all(mending)), { ownEnds: this.ended.length }])
     } finally {
+      // Where one of them fails the others may still have to end.
+      await Promise.allSettled(mending)
       for (const expected of this.#expected.values()) this.#isLasting ? expected.overWithItsLife() : expected.over()
       await Promise.all(this.ended.map((node) => this.#target.start(node)))
     }

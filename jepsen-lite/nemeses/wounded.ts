@@ -21,6 +21,7 @@ export interface WoundingOptions {
 }
 
 export function wounding({ name, node, holdMs, whileRunning = false, figure, hurt, start }: WoundingOptions): Fault {
+  let isSpared = true
   let isHurt = false
   let expected: ExpectedEnd | undefined
   return {
@@ -28,20 +29,21 @@ export function wounding({ name, node, holdMs, whileRunning = false, figure, hur
     holdMs,
     async begin(target): Promise<FaultReport> {
       if (!target.wound(node)) return { what: `${node} is spared: another one is hurt`, done: {} }
-      isHurt = true
+      isSpared = false
       // What it finds while it runs may end it, as it should.
       if (whileRunning) expected = target.expectEnd(node, { codes: ['DamagedLog'] })
       const work = async () => hurt(target.dataDir(node))
       const damage = whileRunning ? await work() : await target.whileDown(node, work)
       if (damage === undefined) return { what: `${node}: there was nothing to hurt`, done: {} }
+      isHurt = true
       return { what: `${node}: ${damage.what}`, done: { [figure]: Math.max(1, damage.bytes) } }
     },
     async end(target): Promise<FaultReport> {
-      if (!isHurt) return { what: '', done: {} }
+      if (isSpared) return { what: '', done: {} }
       // Only a start looks at all of its files, and has what is damaged repaired.
       if (whileRunning) await target.kill(node)
       expected?.over()
-      const more = start === undefined ? await target.start(node) : await start(target, node)
+      const more = isHurt && start !== undefined ? await start(target, node) : await target.start(node)
       target.healed(node)
       return { what: `started ${node}${more ?? ''}`, done: {} }
     },

@@ -122,6 +122,7 @@ class RequestReplyClient implements WorkloadClient {
   readonly #context: ClientContext
   /** How often its connection or its session was lost. */
   #losses = 0
+  #drains = 0
 
   constructor(client: Client, responding: Responding, context: ClientContext) {
     this.#client = client
@@ -152,7 +153,8 @@ class RequestReplyClient implements WorkloadClient {
    */
   async #drain(): Promise<Completion> {
     const { connectOptions, process } = this.#context
-    const topic = `rr.sure.${process}`
+    // Of this drain alone, so that the cluster has to take the responder in now: one of a former drain may have to be found again.
+    const topic = `rr.sure.${process}.${++this.#drains}`
     const losses = this.#losses
     await this.#responding.listen(topic)
     const unheard: string[] = []

@@ -45,11 +45,11 @@ export interface CompactionPlan {
 }
 
 export interface CompactionResult {
-  /** Segments that are gone. */
+  /** Segments that were let go of; their files are gone or spares. */
   readonly removed: number
-  /** Of these, how many were rewritten before. */
+  /** How many of them were rewritten before. */
   readonly rewritten: number
-  /** Of the files that are gone. */
+  /** Of those. */
   readonly bytesFreed: number
   /** Of records that had to be written again. */
   readonly bytesCopied: number

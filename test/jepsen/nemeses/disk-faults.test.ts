@@ -218,6 +218,17 @@ describe('what hurts what was synced', () => {
     expect((await fault.end(target)).what).toContain('started again without its store')
     expect(readdirSync(target.dataDirectory).sort()).toEqual([expect.stringMatching(/^store-aside-\d+$/), 'wal'])
     expect(target.isRunning('n2')).toBe(true)
+    expect(target.expected).toEqual(new Map())
+  })
+
+  it('excuses no end of a node in whose store there was nothing to hurt', async () => {
+    const target = new RecordedTarget(3)
+    target.dataDirectory = dataDirectory()
+    const fault = drawn(bitFlip, /in the store of n2/)
+    expect(await fault.begin(target)).toEqual({ what: 'n2: there was nothing to hurt', done: {} })
+    await fault.end(target)
+    expect(target.expected).toEqual(new Map())
+    expect(target.calls).toEqual(['wound n2', 'work on n2', 'start n2', 'healed n2'])
   })
 })
 
