@@ -8,9 +8,11 @@
 import {
   closeSync,
   copyFileSync,
+  existsSync,
   fstatSync,
   ftruncateSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
   rmSync,
@@ -42,8 +44,8 @@ export interface RollBackOptions {
 export function rollBack({ dataDir, journal: folder, random }: RollBackOptions): Totals {
   const journal = new Journal(folder)
   try {
-    // Of files that are gone, with the directory that another fault has emptied, nothing comes back.
-    if (inodesIn(dataDir).size === 0) journal.clear()
+    // No node empties its own directory: another fault did, and nothing of what was there comes back.
+    if (existsSync(dataDir) && readdirSync(dataDir).length === 0) journal.clear()
     const changes = [...journal.changes.values()]
     const writes = byInode(changes.filter(isWrite))
     const paths = inodesIn(dataDir, folder)

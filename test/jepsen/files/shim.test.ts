@@ -195,9 +195,9 @@ describe('names', () => {
   })
 
   it('come back after an unsynced removal, with what their files held', async () => {
-    await losePower(`for (const name of ['a', 'b']) { const a = await create(name, O_DSYNC); await put(a, name, 0) }
+    await losePower(`for (const name of ['a', 'b', 'c']) { const a = await create(name, O_DSYNC); await put(a, name, 0) }
       await syncNames(); await rm(data + '/b'); await syncNames(); await rm(data + '/a')`)
-    expect([names(), contents('a')]).toEqual([['a'], 'a'])
+    expect([names(), contents('a')]).toEqual([['a', 'c'], 'a'])
     expect(readdirSync(journal)).toEqual(['undo'])
   })
 })
