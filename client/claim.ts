@@ -7,6 +7,7 @@ import { nanoid } from 'nanoid'
 import type { ControlCommand } from '../wire/control-frame.ts'
 import { MeshError } from '../wire/errors.ts'
 import type { Consumer } from './consumer.ts'
+import type { OnResult } from './outgoing.ts'
 
 export interface ClaimSettings {
   readonly pattern: string
@@ -17,11 +18,7 @@ export interface ClaimSettings {
 /** The client around a claim. */
 export interface ClaimHost {
   readonly commandTimeoutMs: number
-  command(
-    command: ControlCommand,
-    timeoutMs: number,
-    onResult?: (result: Readonly<Record<string, unknown>>) => void,
-  ): Promise<unknown>
+  command(command: ControlCommand, timeoutMs: number, onResult?: OnResult): Promise<unknown>
   /** Deliveries of the consumer's incarnation go to it from now on. */
   enroll(consumer: Consumer): void
   dismiss(consumer: Consumer): void
@@ -35,8 +32,6 @@ export class Claim {
   readonly #onFailure: (error: MeshError) => void
   /** Sessions lost since the beginning: what is refused after one may be for want of what was made before. */
   #losses = 0
-  /** What an earlier one has asked for may still be answered, long after its deadline. */
-  #attempts = 0
   #isMaking = false
   #isOver = false
   #queue: string
@@ -107,7 +102,6 @@ export class Claim {
    * it lacks of the former session's the cluster has refused it for.
    */
   async #makeOnce(): Promise<void> {
-    const attempt = ++this.#attempts
     const { pattern, queue } = this.#settings
     const { prefetch, visibilityTimeoutMs } = this.#consumer.settings
     // A name of its own for each session: the former session's queue may take its time to go.
@@ -118,19 +112,22 @@ export class Claim {
         : { type: 'declareQueue', queue },
     )
     await this.#command({ type: 'bind', queue: this.#queue, pattern })
-    await this.#command({ type: 'consume', queue: this.#queue, prefetch, visibilityTimeoutMs }, ({ consumer }) => {
-      if (typeof consumer !== 'number') throw new MeshError('Protocol', 'consume without a consumer')
-      if (attempt !== this.#attempts || !this.#isMaking || this.#isOver) {
-        // Whoever waited for it has given up: nobody would read it.
-        this.#host.command({ type: 'cancel', consumer }, this.#host.commandTimeoutMs).catch(() => {})
-        return
-      }
-      this.#consumer.begin(consumer, this.#queue)
-      this.#host.enroll(this.#consumer)
-    })
+    await this.#command(
+      { type: 'consume', queue: this.#queue, prefetch, visibilityTimeoutMs },
+      ({ consumer }, isLate) => {
+        if (typeof consumer !== 'number') throw new MeshError('Protocol', 'consume without a consumer')
+        if (isLate || this.#isOver) {
+          // Whoever waited for it has given up: nobody would read it.
+          this.#host.command({ type: 'cancel', consumer }, this.#host.commandTimeoutMs).catch(() => {})
+          return
+        }
+        this.#consumer.begin(consumer, this.#queue)
+        this.#host.enroll(this.#consumer)
+      },
+    )
   }
 
-  #command(command: ControlCommand, onResult?: (result: Readonly<Record<string, unknown>>) => void): Promise<unknown> {
+  #command(command: ControlCommand, onResult?: OnResult): Promise<unknown> {
     return this.#host.command(command, this.#host.commandTimeoutMs, onResult)
   }
 }

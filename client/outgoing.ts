@@ -12,6 +12,9 @@ export interface PubAck {
 
 export type Result = NonNullable<OutcomeNotice['result']>
 
+/** `isLate`: the command has failed at its deadline, and nobody waits for this any more. */
+export type OnResult = (result: Result, isLate: boolean) => void
+
 export type Item = PublishItem | CommandItem
 
 export class PublishItem implements Outgoing {
@@ -71,11 +74,11 @@ export class CommandItem implements Outgoing {
   isOver = false
   ordinal = 0
   #isJudged = false
-  readonly #onResult: ((result: Result) => void) | undefined
+  readonly #onResult: OnResult | undefined
   #resolve!: (result: Result) => void
   #reject!: (error: unknown) => void
 
-  constructor(command: ControlCommand, charge: number, deadlineMs: number, onResult?: (result: Result) => void) {
+  constructor(command: ControlCommand, charge: number, deadlineMs: number, onResult?: OnResult) {
     this.command = command
     this.charge = charge
     this.deadlineMs = deadlineMs
@@ -91,7 +94,7 @@ export class CommandItem implements Outgoing {
     this.#isJudged = true
     if (error !== undefined) return this.fail(error)
     try {
-      this.#onResult?.(result)
+      this.#onResult?.(result, this.isOver)
     } catch (thrown) {
       return this.#end(thrown)
     }

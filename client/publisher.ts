@@ -11,7 +11,7 @@ import { Deadlines } from './deadlines.ts'
 import type { Identity } from './identity.ts'
 import { KnownTopics } from './known-topics.ts'
 import { positive, type Settings } from './options.ts'
-import { CommandItem, type Item, type PubAck, PublishItem, type Result } from './outgoing.ts'
+import { CommandItem, type Item, type OnResult, type PubAck, PublishItem, type Result } from './outgoing.ts'
 import { type Outgoing, Sequencer } from './sequencer.ts'
 
 /** What a message costs beside its bytes: promise, record, columns. */
@@ -88,7 +88,7 @@ export class Publisher {
    * A control command. `onResult` is called when it is applied, before any frame that follows is looked at, even if
    * the promise has failed at its deadline by then.
    */
-  command(command: ControlCommand, timeoutMs: number, onResult?: (result: Result) => void): Promise<Result> {
+  command(command: ControlCommand, timeoutMs: number, onResult?: OnResult): Promise<Result> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed)
     const item = new CommandItem(command, MESSAGE_OVERHEAD_BYTES, this.#host.wake() + timeoutMs, onResult)
     this.sequencer.push(item)

@@ -136,11 +136,9 @@ export class Responders {
 
   async #listenOnce(responder: Responder): Promise<void> {
     const { pattern } = responder
-    const attempt = ++responder.attempts
-    await this.#host.command({ type: 'listen', pattern }, this.#host.commandTimeoutMs, ({ listener }) => {
+    await this.#host.command({ type: 'listen', pattern }, this.#host.commandTimeoutMs, ({ listener }, isLate) => {
       if (typeof listener !== 'number') throw new MeshError('Protocol', 'listen without a listener')
-      const isWanted = attempt === responder.attempts && responder.isMaking && !responder.isOver
-      if (isWanted) responder.listener = listener
+      if (!isLate && !responder.isOver) responder.listener = listener
       else this.#host.command({ type: 'unlisten', listener }, this.#host.commandTimeoutMs).catch(() => {})
     })
   }
@@ -206,8 +204,6 @@ class Responder implements Subscription {
   listener: number | undefined
   /** Sessions lost since the beginning. */
   losses = 0
-  /** What an earlier one has asked for may still be answered, long after its deadline. */
-  attempts = 0
   isMaking = false
   isOver = false
   #closing: Promise<void> | undefined
