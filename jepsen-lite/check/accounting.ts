@@ -7,7 +7,7 @@
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
-import { anomaliesOf, type Delivery, deliveriesOf, drops, groupBy } from './deliveries.ts'
+import { anomaliesOf, type Delivery, deliveriesOf, drops, groupBy, losses } from './deliveries.ts'
 import { countOf, type Done, drainedFrom, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
 
 export interface AccountingOptions {
@@ -22,11 +22,11 @@ export function checkAccounting(history: readonly Event[], { concurrency }: Acco
   const deliveries = deliveriesOf(history)
   const publishes = operations.filter(({ f }) => f === 'publish')
   const byId = groupBy(deliveries, ({ id }) => id)
-  const acknowledged = new Set(publishes.flatMap(({ type, invoke }) => (type === 'ok' ? [idOf(invoke)] : [])))
-  const emptied = { from: drainedFrom(operations), isAcknowledged: (id: Json) => acknowledged.has(id) }
+  const known = new Map(publishes.map((publish) => [idOf(publish.invoke), publish]))
+  const emptied = { from: drainedFrom(operations), isAcknowledged: (id: Json) => known.get(id)?.type === 'ok' }
   const anomalies = [
-    ...(drained ? [...lost(publishes, byId), ...drops(deliveries, emptied)] : []),
-    ...unexpected(publishes, byId),
+    ...(drained ? [...losses(deliveries, known), ...drops(deliveries, emptied)] : []),
+    ...unexpected(known, byId),
     ...misnamed(publishes, byId),
     ...anomaliesOf(deliveries),
   ]
@@ -48,20 +48,8 @@ function idOf({ value }: Event): Json {
   return fields(value).id ?? null
 }
 
-/** Acknowledged, and handed to nobody though the queue was emptied. */
-function lost(publishes: readonly Done[], byId: ReadonlyMap<Json, readonly Delivery[]>): Anomaly[] {
-  return publishes
-    .filter(({ type, invoke }) => type === 'ok' && !byId.has(idOf(invoke)))
-    .map((publish) => ({
-      type: 'lost',
-      message: `${idOf(publish.invoke)} was acknowledged and never delivered`,
-      events: eventsOf(publish),
-    }))
-}
-
 /** Handed to somebody though nobody had published it, or though its publisher was told that it surely had not happened. */
-function unexpected(publishes: readonly Done[], byId: ReadonlyMap<Json, readonly Delivery[]>): Anomaly[] {
-  const known = new Map(publishes.map((publish) => [idOf(publish.invoke), publish]))
+function unexpected(known: ReadonlyMap<Json, Done>, byId: ReadonlyMap<Json, readonly Delivery[]>): Anomaly[] {
   const anomalies: Anomaly[] = []
   for (const [id, deliveries] of byId) {
     const publish = known.get(id)

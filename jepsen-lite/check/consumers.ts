@@ -16,12 +16,13 @@ import {
   deliveriesOf,
   drops,
   groupBy,
+  losses,
   misrouted,
   type Placed,
   reorderings,
   unexpectedDeliveries,
 } from './deliveries.ts'
-import { countOf, type Done, drainedFrom, eventsOf, fields, isDrained, operationsOf, resultOf } from './operations.ts'
+import { countOf, type Done, drainedFrom, fields, isDrained, operationsOf, resultOf } from './operations.ts'
 import { checkOwners } from './owners.ts'
 import { checkPrefetch } from './prefetch.ts'
 import { checkReturns } from './returns.ts'
@@ -51,7 +52,7 @@ export function checkConsumers(
   const isAcknowledged = (id: Json) => publishes.get(id)?.type === 'ok'
   const anomalies = [
     ...unexpectedDeliveries(deliveries, publishes),
-    ...(drained ? lost(deliveries, publishes) : []),
+    ...(drained ? losses(deliveries, publishes) : []),
     ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
     ...anomaliesOf(deliveries),
     ...misrouted(deliveries),
@@ -131,16 +132,4 @@ function skips(
     }
   }
   return anomalies
-}
-
-/** Acknowledged, and handed to nobody though the queues were emptied. */
-function lost(deliveries: readonly Delivery[], publishes: ReadonlyMap<unknown, Done>): Anomaly[] {
-  const delivered = new Set<unknown>(deliveries.map(({ id }) => id))
-  return [...publishes]
-    .filter(([id, { type }]) => type === 'ok' && !delivered.has(id))
-    .map(([id, publish]) => ({
-      type: 'lost',
-      message: `${id} was acknowledged and never delivered`,
-      events: eventsOf(publish),
-    }))
 }

@@ -173,6 +173,18 @@ export function duplicates(deliveries: readonly Delivery[]): Anomaly[] {
   return anomalies
 }
 
+/** `lost`: acknowledged, and handed to nobody though all queues were emptied. `publishes` by the id that they gave. */
+export function losses(deliveries: readonly Delivery[], publishes: ReadonlyMap<unknown, Done>): Anomaly[] {
+  const delivered = new Set<unknown>(deliveries.map(({ id }) => id))
+  return [...publishes]
+    .filter(([id, { type }]) => type === 'ok' && !delivered.has(id))
+    .map(([id, publish]) => ({
+      type: 'lost',
+      message: `${id} was acknowledged and never delivered`,
+      events: eventsOf(publish),
+    }))
+}
+
 /** `unexpected`: a message that was never published, or whose publish was refused. `publishes` by the id that they gave. */
 export function unexpectedDeliveries(
   deliveries: readonly Delivery[],

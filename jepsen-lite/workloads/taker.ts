@@ -14,7 +14,7 @@ import { type Client, MeshError, type Message, type Subscription } from '../../c
 import { fields } from '../check/operations.ts'
 import type { Json } from '../history.ts'
 import type { ClientContext } from '../workload.ts'
-import { isCorrupt } from './padding.ts'
+import { corruptionOf } from './padding.ts'
 
 /** What is to become of a message at one attempt. */
 export type Fate =
@@ -116,7 +116,7 @@ export class Taker {
     const isLost = new Promise<void>((resolve) => {
       message.signal.addEventListener('abort', () => resolve(this.#tell(consumer, 'lost', which)))
     })
-    const corrupt: { readonly [key: string]: Json } = isCorrupt(message.body as Json) ? { corrupt: true } : {}
+    const corrupt = corruptionOf(message.body as Json)
     await this.#tell(consumer, 'deliver', { ...which, id: id ?? null, topic: message.topic, ...corrupt })
     const fate = decide(message, id ?? null)
     // A handler that returns acknowledges: it must not.

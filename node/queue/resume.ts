@@ -30,9 +30,12 @@ export function* owedEffects(session: Session): IterableIterator<Effect> {
 }
 
 function resumed(session: Session): Effect {
+  return { type: 'resumed', to: inForce(session)!, ...standingOf(session) }
+}
+
+/** What a session has been judged so far, and which consumers it has: what a client must know that comes to a node. */
+export function standingOf(session: Session) {
   return {
-    type: 'resumed',
-    to: inForce(session)!,
     lastSequence: session.lastSequence,
     outcomes: [...session.outcomes.values()],
     consumers: consumersOf(session).map(({ id }) => id),

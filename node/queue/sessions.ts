@@ -13,6 +13,7 @@ import { grantCredit, stopCredit } from './credit.ts'
 import type { Effect } from './effect.ts'
 import { forgetHeard, stopListening } from './listening.ts'
 import { deleteQueue } from './queues.ts'
+import { standingOf } from './resume.ts'
 import { normalizeRuns, type Run } from './runs.ts'
 import { BootState, inForce, Session, type State } from './state.ts'
 import type { Step } from './step.ts'
@@ -237,15 +238,6 @@ function returnAllBut(state: State, session: Session, held: readonly HeldDeliver
 }
 
 function tellAttached(step: Step, session: Session, asker: Asker): void {
-  const consumers: number[] = []
-  for (const consumer of session.consumers.values()) if (!consumer.queue.deleted) consumers.push(consumer.id)
-  step.effects.push({
-    type: 'attached',
-    to: inForce(session)!,
-    nonce: asker.nonce,
-    connection: asker.connection,
-    lastSequence: session.lastSequence,
-    outcomes: [...session.outcomes.values()],
-    consumers,
-  })
+  const { nonce, connection } = asker
+  step.effects.push({ type: 'attached', to: inForce(session)!, nonce, connection, ...standingOf(session) })
 }
