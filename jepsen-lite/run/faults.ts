@@ -44,7 +44,7 @@ export class Faults {
     const beganNs = this.#now()
     const begun: Promise<void>[] = []
     for (const scheduled of this.#schedule) {
-      await pause(scheduled.atMs - (this.#now() - beganNs) / 1e6, stopped)
+      await this.#until(beganNs + scheduled.atMs * 1e6, stopped)
       if (stopped.aborted) break
       begun.push(this.#perform(scheduled, stopped))
     }
@@ -56,13 +56,22 @@ export class Faults {
     const from = this.#now()
     this.#active.set(number, scheduled)
     const begin = await this.#step(scheduled, 'begin', () => fault.begin(this.#target))
-    await pause(holdMs, stopped)
+    await this.#until(this.#now() + holdMs * 1e6, stopped)
     const end = await this.#step(scheduled, 'end', () => fault.end(this.#target))
     this.#active.delete(number)
     const what = [begin.what, end.what].filter((part) => part !== '').join('; ')
     const window = { number, nemesis, name, from, to: this.#now(), what, done: sumOf([begin.done, end.done]) }
     const errors = [begin.error, end.error].filter((error) => error !== undefined)
     this.#windows.push(errors.length === 0 ? window : { ...window, error: errors.join('; ') })
+  }
+
+  /** Resolves at `atNs`, never before it as a timer alone does (it counts whole milliseconds), or when `stopped` aborts. */
+  async #until(atNs: number, stopped: AbortSignal): Promise<void> {
+    while (!stopped.aborted) {
+      const leftMs = (atNs - this.#now()) / 1e6
+      if (leftMs <= 0) return
+      await sleep(Math.ceil(leftMs), undefined, { signal: stopped }).catch(() => {})
+    }
   }
 
   async #step(
@@ -101,9 +110,4 @@ async function withinMs<T>(ms: number, promise: Promise<T>): Promise<T> {
     late.catch(() => {})
     over.abort()
   }
-}
-
-async function pause(ms: number, stopped: AbortSignal): Promise<void> {
-  if (ms <= 0 || stopped.aborted) return
-  await sleep(ms, undefined, { signal: stopped }).catch(() => {})
 }
