@@ -98,8 +98,7 @@ export class Connection {
     this.#clock = clock
     this.#feed = feed
     this.#user = user
-    // Clients that start together spread over the servers.
-    this.#server = Math.floor(clock.random() * settings.servers.length)
+    this.#server = this.#anyOf(settings.servers.length)
   }
 
   get attached(): boolean {
@@ -229,7 +228,7 @@ export class Connection {
     if (this.#state !== 'attached' || this.#move !== undefined || this.#isLeaving) return
     const { servers, logger } = this.#settings
     logger.info('the node stops', { server: this.#line!.url, graceMs })
-    const first = Math.floor(this.#clock.random() * (servers.length - 1))
+    const first = this.#anyOf(servers.length - 1)
     const others = servers.slice(1).map((_, i) => {
       return (this.#server + 1 + ((first + i) % (servers.length - 1))) % servers.length
     })
@@ -361,6 +360,11 @@ export class Connection {
   }
 
   /** From here on neither the socket nor a timer is heard. */
+  /** Which of so many servers comes first: any, so that clients that start or move together spread over them. */
+  #anyOf(count: number): number {
+    return this.#settings.serverOrder === 'listed' ? 0 : Math.floor(this.#clock.random() * count)
+  }
+
   #drop(how: 'close' | 'terminate' | 'none'): void {
     this.#cancelTimer()
     this.#cancelTimer = () => {}

@@ -7,6 +7,11 @@ import type { Logger } from './logger.ts'
 export interface ConnectOptions {
   /** Nodes of one cluster, `ws://host:port` or `wss://…`; any of them serves. */
   readonly servers: string | readonly string[]
+  /**
+   * Where it begins, there and when a node that stops sends it on: anywhere, so that many clients spread over the nodes, or as `servers`
+   * has them, the node next door first. A lost connection always goes on with the next. Default `random`.
+   */
+  readonly serverOrder?: 'random' | 'listed'
   /** Shown in listings and logs of the cluster. */
   readonly name?: string
   readonly token?: string
@@ -33,6 +38,7 @@ export interface ConnectOptions {
 
 export interface Settings {
   readonly servers: readonly string[]
+  readonly serverOrder: 'random' | 'listed'
   readonly name: string | undefined
   readonly token: string | undefined
   readonly signal: AbortSignal | undefined
@@ -58,6 +64,7 @@ export function readOptions(given: string | readonly string[] | ConnectOptions):
   const { reconnect = {} } = options
   return {
     servers,
+    serverOrder: serverOrderOf(options.serverOrder),
     name: options.name,
     token: options.token,
     signal: options.signal,
@@ -76,6 +83,14 @@ export function readOptions(given: string | readonly string[] | ConnectOptions):
 
 function isList(given: readonly string[] | ConnectOptions): given is readonly string[] {
   return Array.isArray(given)
+}
+
+function serverOrderOf(value: string | undefined): 'random' | 'listed' {
+  if (value === undefined) return 'random'
+  if (value !== 'random' && value !== 'listed') {
+    throw new MeshError('Validation', `serverOrder must be 'random' or 'listed'`)
+  }
+  return value
 }
 
 /** A number above 0, or the default. Throws MeshError Validation. */

@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url'
 import type { Json } from '../history.ts'
 import type { Workload, WorkloadClient } from '../workload.ts'
 import { completionOf } from './completion.ts'
-import type { FromWorker, ToWorker } from './protocol.ts'
+import type { FromWorker, SentConnectOptions, ToWorker } from './protocol.ts'
 
 type Begin = Extract<ToWorker, { type: 'begin' }>
 
@@ -38,7 +38,8 @@ class Host {
   }
 
   async open(process: number, slot: number): Promise<void> {
-    const { connectOptions, concurrency } = this.#begin
+    const { concurrency } = this.#begin
+    const connectOptions = this.#connectOptionsOf(process)
     const emit = (name: string, f: string, value: Json) =>
       tell({ type: 'emitted', name, f, value, at: Number(hrtime.bigint()) })
     try {
@@ -49,6 +50,14 @@ class Host {
       return tell({ type: 'opened', process, error: completionOf(error).error ?? 'unknown' })
     }
     return tell({ type: 'opened', process })
+  }
+
+  /** Where a process connects first depends on its number, not on dice that no seed fixes; together they reach all nodes. */
+  #connectOptionsOf(process: number): SentConnectOptions {
+    const { connectOptions } = this.#begin
+    const servers = [connectOptions.servers].flat()
+    const first = process % servers.length
+    return { ...connectOptions, serverOrder: 'listed', servers: [...servers.slice(first), ...servers.slice(0, first)] }
   }
 
   async invoke({ process, operation }: Extract<ToWorker, { type: 'invoke' }>): Promise<void> {

@@ -56,7 +56,7 @@ export const consumers: Workload = {
   async open(context) {
     const { connectOptions } = context
     const { servers } = connectOptions
-    const relay = await Relay.open(typeof servers === 'string' ? [servers] : servers, () => {})
+    const relay = await Relay.open([servers].flat(), () => {})
     let client: Client | undefined
     try {
       client = await connect({ ...connectOptions, servers: relay.urls, reconnect: RECONNECT })

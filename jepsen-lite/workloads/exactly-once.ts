@@ -49,7 +49,7 @@ export const exactlyOnce: Workload = {
   async open(context) {
     const { connectOptions, emit, process } = context
     const { servers } = connectOptions
-    const relay = await Relay.open(typeof servers === 'string' ? [servers] : servers, (cut) => {
+    const relay = await Relay.open([servers].flat(), (cut) => {
       emit(`${process} relay`, 'cut', { ...cut })
     })
     const steady = connect({ ...connectOptions })

@@ -51,6 +51,19 @@ describe('connect', () => {
     expect(outcome.isSettled).toBe(true)
   })
 
+  it('starts with the first server when the order is the listed one, and goes on with the next', async () => {
+    const { node, clock } = connecting({ serverOrder: 'listed' }, (n, c) => {
+      n.auto.open = false
+      c.rolls[0] = 0.99
+    })
+    for (let i = 0; i < 2; i++) {
+      await clock.settle()
+      node.socket.break()
+      await clock.advance(100)
+    }
+    expect(node.sockets.map(({ url }) => url)).toEqual(servers)
+  })
+
   it('waits a random time up to a bound that doubles with every round over the servers', async () => {
     const { node, clock } = connecting({ reconnect: { initialMs: 100, maxMs: 350 } }, (n, c) => {
       n.auto.open = false
@@ -157,6 +170,7 @@ describe('connect', () => {
 
   it.each([
     [{ servers: [] }, 'servers'],
+    [{ serverOrder: 'first' as 'listed' }, 'serverOrder'],
     [{ connectTimeoutMs: 0 }, 'connectTimeoutMs'],
     [{ publishTimeoutMs: Number.NaN }, 'publishTimeoutMs'],
     [{ requestTimeoutMs: -1 }, 'requestTimeoutMs'],

@@ -13,8 +13,9 @@ class FakeClient implements WorkloadClient {
   }
 
   async invoke({ f, value }: Operation): Promise<Completion> {
-    const { emit, process: number, slot } = this.#context
+    const { emit, process: number, slot, connectOptions } = this.#context
     if (f === 'who') return { type: 'ok', value: { process: number, slot, pid: process.pid } }
+    if (f === 'where') return { type: 'ok', value: [connectOptions.serverOrder ?? '', ...connectOptions.servers] }
     if (f === 'hang') await sleep(600_000)
     if (f === 'neverClose') this.#closed = new Promise(() => {})
     if (f === 'tell') {

@@ -20,7 +20,7 @@ async function start(workers = 2, workload = 'fake'): Promise<WorkerPool> {
   stamps = []
   pool = await WorkerPool.start({
     workers,
-    begin: { type: 'begin', module, workload, connectOptions: { servers: [] }, concurrency: 4 },
+    begin: { type: 'begin', module, workload, connectOptions: { servers: ['a', 'b', 'c'] }, concurrency: 4 },
     execArgv: ['--import', 'tsx'],
     emitted: (name, f, value, at) => {
       emitted.push([name, f, value])
@@ -39,6 +39,18 @@ describe('the pool of workers', () => {
     expect(all.map(({ process, slot }) => [process, slot])).toEqual([0, 1, 2, 3].map((slot) => [slot + 40, slot]))
     expect(all[0]!.pid).toBe(all[2]!.pid)
     expect(all[0]!.pid).not.toBe(all[1]!.pid)
+  })
+
+  it('sends each process to a server of its own first, by its number, so that no dice decide', async () => {
+    const { open } = bound(await start())
+    const all = await Promise.all([0, 1, 2, 3].map((slot) => open(slot, slot + 4)))
+    const where = await Promise.all(all.map((each) => each.invoke({ f: 'where', value: null })))
+    expect(where.map(({ value }) => value)).toEqual([
+      ['listed', 'b', 'c', 'a'],
+      ['listed', 'c', 'a', 'b'],
+      ['listed', 'a', 'b', 'c'],
+      ['listed', 'b', 'c', 'a'],
+    ])
   })
 
   it('makes open operations of a killed worker info, and starts it anew', async () => {
