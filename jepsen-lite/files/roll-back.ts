@@ -1,7 +1,8 @@
 /**
  * Takes the power from a node's files after its process has died: what was not synced is lost, kept or torn, by dice. A write may leave all,
  * nothing, a beginning or any of its pages or sectors; of creations, renames and removals that no sync of their directory followed the last
- * ones are undone, in the order of time, as a file system's own journal would.
+ * ones are undone, in the order of time, as a file system's own journal would. When the dice keep every write, the last one is lost all the
+ * same: a loss of power that loses nothing is a kill, and that is another fault.
  *
  * Never: what was synced. NB: what native code writes (LevelDB's files in `store`) is not in the journal, and stays as it is.
  */
@@ -51,11 +52,18 @@ export function rollBack({ dataDir, journal: folder, random }: RollBackOptions):
     const paths = inodesIn(dataDir, folder)
     let bytes = 0
     let files = 0
+    let loseLast = () => 0
     for (const [inode, ofFile] of writes) {
       const path = paths.get(inode)
-      const lost = path === undefined ? 0 : rollBackContents(path, ofFile, random)
+      if (path === undefined) continue
+      const lost = rollBackContents(path, ofFile, random, (write) => dice(write, random))
       bytes += lost
       if (lost > 0) files++
+      loseLast = () => rollBackContents(path, ofFile.slice(-1), random, () => () => false)
+    }
+    if (bytes === 0) {
+      bytes = loseLast()
+      if (bytes > 0) files++
     }
     const names = rollBackNames(dataDir, folder, changes.filter((change) => !isWrite(change)) as Naming[], random)
     const unsyncedWrites = changes.filter(isWrite).length
@@ -79,7 +87,9 @@ function byInode(writes: readonly Write[]): Map<number, Write[]> {
 }
 
 /** Which sectors of one write reached the disk. */
-function dice({ pieces }: Write, random: Random): (sector: number) => boolean {
+type Reached = (sector: number) => boolean
+
+function dice({ pieces }: Write, random: Random): Reached {
   const first = Math.floor((pieces[0]?.from ?? 0) / SECTOR_BYTES)
   const last = Math.floor((pieces.at(-1)?.to ?? 0) / SECTOR_BYTES)
   const decided = new Map<number, boolean>()
@@ -98,7 +108,12 @@ function dice({ pieces }: Write, random: Random): (sector: number) => boolean {
 }
 
 /** Gives how many bytes are others now. */
-function rollBackContents(path: string, writes: readonly Write[], random: Random): number {
+function rollBackContents(
+  path: string,
+  writes: readonly Write[],
+  random: Random,
+  reached: (write: Write) => Reached,
+): number {
   const descriptor = openSync(path, 'r+')
   try {
     const { size } = fstatSync(descriptor)
@@ -106,7 +121,7 @@ function rollBackContents(path: string, writes: readonly Write[], random: Random
     let bytes = 0
     // From the last to the first: a sector is left with what some write gave it, or as it was before all of them.
     for (const write of writes.toReversed()) {
-      const keeps = dice(write, random)
+      const keeps = reached(write)
       for (const piece of write.pieces) bytes += undo(descriptor, size, piece, kept, keeps)
     }
     const sizeBefore = Math.min(size, ...writes.map((write) => write.sizeBefore))
@@ -119,13 +134,7 @@ function rollBackContents(path: string, writes: readonly Write[], random: Random
   }
 }
 
-function undo(
-  descriptor: number,
-  size: number,
-  piece: Piece,
-  kept: Set<number>,
-  keeps: (sector: number) => boolean,
-): number {
+function undo(descriptor: number, size: number, piece: Piece, kept: Set<number>, keeps: Reached): number {
   const end = Math.min(piece.to, size)
   let bytes = 0
   for (let from = piece.from; from < end; ) {

@@ -7,7 +7,7 @@ import { rollBack } from '../../../jepsen-lite/files/roll-back.ts'
 import { Descriptors } from '../../../jepsen-lite/files/shim-descriptors.ts'
 import { ShimFaults } from '../../../jepsen-lite/files/shim-faults.ts'
 import { Names } from '../../../jepsen-lite/files/shim-names.ts'
-import { seeded } from '../../../jepsen-lite/random.ts'
+import { type Random, seeded } from '../../../jepsen-lite/random.ts'
 
 const scratch = mkdtempSync(join(import.meta.dirname, '../../../.shim-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -232,8 +232,11 @@ describe('a loss of power', () => {
     for (let seed = 0; seed < 200; seed++) {
       const disk = new Disk(join(scratch, `dice-${seed}`))
       await disk.create('a')
+      await disk.create('b')
       if (seed % 2 === 0) await disk.sync('')
       await disk.write('a', 0, Buffer.alloc(FILE_BYTES, 1), false)
+      // Of another file, lest that of the first is lost because it is the only one.
+      await disk.write('b', 0, Buffer.alloc(1, 1), false)
       disk.die()
       rollBack({ dataDir: disk.dataDir, journal: disk.folder, random: seeded(seed) })
       const path = join(disk.dataDir, 'a')
@@ -244,5 +247,22 @@ describe('a loss of power', () => {
       }
     }
     expect(Math.min(...Object.values(outcomes))).toBeGreaterThan(15)
+  })
+
+  it('loses something, whatever the dice say: the last write if they keep all', async () => {
+    const disk = new Disk(join(scratch, 'kind'))
+    for (const name of ['a', 'b']) {
+      await disk.create(name)
+      await disk.sync('')
+      await disk.write(name, 0, Buffer.alloc(10, 1), false)
+    }
+    await disk.write('b', 5, Buffer.alloc(10, 2), false)
+    disk.die()
+    // 0.5 is the throw that keeps a write.
+    const kind: Random = { ...seeded(1), next: () => 0.5, chance: () => true }
+    const totals = rollBack({ dataDir: disk.dataDir, journal: disk.folder, random: kind })
+    expect(totals).toMatchObject({ rolledBackBytes: 10, rolledBackFiles: 1, rolledBackNames: 0, unsyncedWrites: 3 })
+    expect([...readFileSync(join(disk.dataDir, 'a'))]).toEqual(Array.from({ length: 10 }, () => 1))
+    expect([...readFileSync(join(disk.dataDir, 'b'))]).toEqual(Array.from({ length: 10 }, () => 1))
   })
 })
