@@ -1,11 +1,8 @@
-/**
- * `npm run jepsen:selftest`: every planted bug, or with --quick those that are found fast, or with --only NAME those whose names begin so.
- * Exit code 0: all found.
- */
+/** `npm run jepsen:selftest`: are the planted bugs found? Exit code 0: all of them; 1: not all; 2: wrong usage. */
 import { rmSync } from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
-import { parseArgs } from 'node:util'
+import { Command } from 'commander'
 import { nemeses } from '../nemeses/index.ts'
 import { runOptionsOf } from '../options.ts'
 import { runReal } from '../real-run.ts'
@@ -15,7 +12,16 @@ import { plantedBugs, simulatedBugs } from './bugs.ts'
 import { misfits } from './plant.ts'
 import { findPlantedBugs, type SelftestHooks } from './selftest.ts'
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean' }, only: { type: 'string' } } })
+const { quick = false, only = '' } = new Command('npm run jepsen:selftest --')
+  .description(
+    'Plants known bugs in copies of the build, one after the other, and looks for each with the workload and nemesis made for it.',
+  )
+  .option('--quick', 'those alone that are found fast')
+  .option('--only <name>', 'those whose names begin so')
+  .allowExcessArguments(false)
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .parse()
+  .opts<{ readonly quick?: boolean; readonly only?: string }>()
 const packageFolder = path.resolve(ownBin(), '../../../..')
 const folder = path.join(packageFolder, 'data/jepsen-selftest')
 
@@ -31,7 +37,6 @@ const run: SelftestHooks['run'] = async (finder, seed, bin, results) => {
   return result
 }
 
-const { quick = false, only = '' } = values
 const chosen = plantedBugs.filter((bug) => (bug.quick || !quick) && bug.name.startsWith(only))
 const tell = (line: string) => void process.stdout.write(`${line}\n`)
 // Also of those that are not looked for now: whoever changes a line hears of it at once.

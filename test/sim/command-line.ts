@@ -1,18 +1,12 @@
 /**
- * What the simulators' command lines have in common.
- *
- *     --seeds N      how many seeds (100)       --seed S      the first, or the only one
- *     --workers W    processes (one per core)   --floors      fail when too little happened
- *     --selftest     hunt the planted breaks    --only TEXT   those whose names hold it
- *     --renew        remember who found them    --trace       with one seed: print every step
- *
- * Exit code 0: all passed; 1: a seed failed, a floor was missed or a break went unnoticed; 2: wrong usage.
+ * What the simulators' command lines have in common. Exit code 0: all passed; 1: a seed failed, a floor was missed or a break went
+ * unnoticed; 2: wrong usage.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
-import { parseArgs } from 'node:util'
+import { Command, InvalidArgumentError } from 'commander'
 import type { PlantedBreak } from './breaks.ts'
 import { bundle } from './bundle.ts'
 import { runPool } from './pool.ts'
@@ -36,6 +30,17 @@ export interface Simulator<R extends Countable & { readonly traceHash: string }>
   readonly selftestSeeds: number
 }
 
+interface Typed {
+  readonly seeds?: number
+  readonly seed?: number
+  readonly workers: number
+  readonly floors?: boolean
+  readonly selftest?: boolean
+  readonly only?: string
+  readonly renew?: boolean
+  readonly trace?: boolean
+}
+
 interface Settings {
   readonly firstSeed: number
   readonly seeds: number
@@ -51,8 +56,8 @@ export function runCommandLine<R extends Countable & { readonly traceHash: strin
       process.exitCode = code
     },
     (error: unknown) => {
-      console.error(error instanceof TypeError ? error.message : error)
-      process.exitCode = error instanceof TypeError ? 2 : 1
+      console.error(error)
+      process.exitCode = 1
     },
   )
 }
@@ -65,23 +70,10 @@ class CommandLine<R extends Countable & { readonly traceHash: string }> {
   }
 
   async run(): Promise<number> {
-    const { values } = parseArgs({
-      options: {
-        seeds: { type: 'string' },
-        seed: { type: 'string' },
-        workers: { type: 'string' },
-        floors: { type: 'boolean', default: false },
-        selftest: { type: 'boolean', default: false },
-        only: { type: 'string' },
-        renew: { type: 'boolean', default: false },
-        trace: { type: 'boolean', default: false },
-      },
-    })
-    const workers = count('workers', values.workers) ?? os.availableParallelism()
-    if (values.selftest) return this.#selftest(workers, values)
-    const firstSeed = count('seed', values.seed)
-    const seeds = count('seeds', values.seeds) ?? (firstSeed === undefined ? 100 : 1)
-    const settings = { firstSeed: firstSeed ?? 1, seeds, workers, floors: values.floors, trace: values.trace }
+    const typed = typedOf(this.#simulator.script)
+    if (typed.selftest === true) return this.#selftest(typed)
+    const { seed = 1, seeds = typed.seed === undefined ? 100 : 1, workers, floors = false, trace = false } = typed
+    const settings = { firstSeed: seed, seeds, workers, floors, trace }
     return seeds === 1 ? this.#simulateOne(settings) : this.#simulateMany(settings)
   }
 
@@ -122,7 +114,7 @@ class CommandLine<R extends Countable & { readonly traceHash: string }> {
   }
 
   /** Hunts all planted breaks, `workers` at a time; those that nobody is known to have found, and so may take long, first. */
-  async #selftest(workers: number, { only, renew }: { readonly only?: string | undefined; readonly renew: boolean }) {
+  async #selftest({ workers, only, renew }: Typed): Promise<number> {
     const { breaks, selftestSeeds: seeds, witnesses, worker } = this.#simulator
     const witnessesFile = path.resolve(import.meta.dirname, '../..', witnesses)
     const known = JSON.parse(readFileSync(witnessesFile, 'utf8')) as Record<string, number>
@@ -138,7 +130,7 @@ class CommandLine<R extends Countable & { readonly traceHash: string }> {
       }
     }
     await Promise.all(Array.from({ length: workers }, huntNext))
-    if (renew) writeFileSync(witnessesFile, `${JSON.stringify(renewed(breaks, known, verdicts), null, 2)}\n`)
+    if (renew === true) writeFileSync(witnessesFile, `${JSON.stringify(renewed(breaks, known, verdicts), null, 2)}\n`)
     const found = verdicts.filter((verdict) => verdict.found !== undefined).length
     console.log(`${found} of ${wanted.length} planted breaks found`)
     return found === wanted.length ? 0 : 1
@@ -156,11 +148,27 @@ function* rising(first: number, count: number): IterableIterator<number> {
   for (let seed = first; seed < first + count; seed++) yield seed
 }
 
-function count(name: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
+/** What was typed; ends the process at --help and at wrong usage, having said why. */
+function typedOf(script: string): Typed {
+  return new Command(`npm run ${script} --`)
+    .description('Simulates clusters under faults, and judges what came of each.')
+    .option('--seeds <n>', 'how many (default: 100, or 1 with --seed)', count)
+    .option('--seed <n>', 'the first, or the only one (default: 1)', count)
+    .option('--workers <n>', 'processes', count, os.availableParallelism())
+    .option('--floors', 'fail when too little happened')
+    .option('--selftest', 'hunt the planted breaks')
+    .option('--only <text>', 'with --selftest: those whose names hold it')
+    .option('--renew', 'with --selftest: remember which seeds found them')
+    .option('--trace', 'with one seed: print every step')
+    .allowExcessArguments(false)
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+    .parse()
+    .opts<Typed>()
+}
+
+function count(text: string): number {
   const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new TypeError(`--${name} takes a whole number from 1 on, not '${text}'`)
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('A whole number from 1 on is expected.')
   return value
 }
 
