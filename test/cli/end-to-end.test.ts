@@ -1,10 +1,9 @@
 /** The command line against the cluster that it starts itself: what a newcomer does in the first five minutes. */
 import { rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Client, connect, type QueueStats } from '../../client/index.ts'
 import { eventually } from '../support/eventually.ts'
-import { freePorts, realDiskFolder } from '../support/place.ts'
+import { freePortRow, freePorts, realDiskFolder } from '../support/place.ts'
 import { CliProcess, runCli } from './run-cli.ts'
 
 const NODES = 3
@@ -26,26 +25,9 @@ function mesh(...args: string[]) {
   return runCli(args, { environment })
 }
 
-/** The first of `count` free ports in a row. */
-async function portRow(count: number): Promise<number> {
-  for (;;) {
-    const [first] = await freePorts(1)
-    const free = await Promise.all(Array.from({ length: count }, (_, i) => isFree(first! + i)))
-    if (free.every(Boolean)) return first!
-  }
-}
-
-function isFree(candidate: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer()
-    probe.once('error', () => resolve(false))
-    probe.listen(candidate, '127.0.0.1', () => probe.close(() => resolve(true)))
-  })
-}
-
 beforeAll(async () => {
   data = realDiskFolder()
-  port = await portRow(NODES)
+  port = await freePortRow(NODES)
   const servers = Array.from({ length: NODES }, (_, i) => `ws://127.0.0.1:${port + i}`)
   environment = { MESHMQ_SERVERS: servers.join(',') }
   dev = start(['dev', '--port', String(port), '--data', data])

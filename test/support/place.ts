@@ -1,34 +1,27 @@
 /**
- * Where tests put real nodes: ports that nobody uses and a directory on a real disk.
+ * Where tests put real nodes: ports that are theirs and a directory on a real disk.
  */
 import { mkdtempSync, statfsSync } from 'node:fs'
-import { createServer } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
+import { claimPorts } from '../../jepsen-lite/cluster/ports.ts'
 
 /**
- * Below the range from which systems take the ports of outgoing connections (Linux: from 32768 on). A port of that range
- * that is free while its node is down may be taken by a dial, even by the very dial that looks for the node.
+ * `count` free ports on loopback, which nobody else gets while this test file runs: tests stop nodes and start them again, and other workers,
+ * and runs of jepsen-lite on the same machine, look for ports meanwhile.
  */
-const PORTS_FROM = 12_000
-const PORTS_BELOW = 32_000
-
-/** `count` free ports on loopback. */
 export async function freePorts(count: number): Promise<number[]> {
-  const ports = new Set<number>()
-  while (ports.size < count) {
-    const port = PORTS_FROM + Math.floor(Math.random() * (PORTS_BELOW - PORTS_FROM))
-    if (await isFree(port)) ports.add(port)
-  }
-  return [...ports]
+  return [...(await claimPorts(count)).ports]
 }
 
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer()
-    probe.once('error', () => resolve(false))
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
-  })
+/** The first of `count` such ports in a row. */
+export async function freePortRow(count: number): Promise<number> {
+  for (;;) {
+    const { ports, release } = await claimPorts(1)
+    release()
+    const row = await claimPorts(count, ports[0]!).catch(() => undefined)
+    if (row !== undefined) return row.ports[0]!
+  }
 }
 
 /** statfs's f_type of file systems in memory: tmpfs and ramfs. */
