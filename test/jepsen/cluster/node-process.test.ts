@@ -1,4 +1,5 @@
 /** How the process of a node may end, and what is told when it ends otherwise, or does not end. In its place: programs of a few lines. */
+import { execFileSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -126,11 +127,16 @@ describe('an end that is expected', () => {
 })
 
 it('has crashed, too, when it is killed before anybody has heard of its end', async () => {
-  becomes(`console.log('here'); setTimeout(() => process.exit(3), 50)`)
+  const told = path.join(folder, 'go')
+  const look = `if (existsSync(${JSON.stringify(told)})) process.exit(3)`
+  becomes(`import { existsSync } from 'node:fs'; console.log('here'); setInterval(() => { ${look} }, 5)`)
   await node.start()
   await eventually(() => node.tail().includes('here'), { what: 'it is there' })
-  // This process hears of nothing meanwhile.
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000)
+  const { pid } = node.child!
+  writeFileSync(told, '')
+  // This process hears of nothing until that one is a zombie: it has ended, and its parent has not asked how.
+  const isOver = () => execFileSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).startsWith('Z')
+  for (const beganMs = performance.now(); !isOver(); ) if (performance.now() - beganMs > 10_000) expect.unreachable()
   expect(await node.kill()).toBe(true)
   expect(wrongs).toEqual(['crashed: ended by itself with exit code 3'])
 })
