@@ -147,7 +147,7 @@ export const plantedBugs: readonly PlantedBug[] = [
         replace: 'const repeats = Math.min(0, count)',
       },
     ],
-    finder: { workload: 'exactly-once', nemesis: 'kill,transfer', seconds: 20, seed: 1 },
+    finder: { workload: 'exactly-once', nemesis: 'slow-sync', seconds: 20, seed: 1 },
     anomalies: ['repeated', 'duplicated'],
     quick: false,
   },

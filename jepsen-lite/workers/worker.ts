@@ -9,7 +9,8 @@ import { pathToFileURL } from 'node:url'
 import type { Json } from '../history.ts'
 import type { Workload, WorkloadClient } from '../workload.ts'
 import { completionOf } from './completion.ts'
-import type { FromWorker, SentConnectOptions, ToWorker } from './protocol.ts'
+import type { FromWorker, ToWorker } from './protocol.ts'
+import { beginningAt } from './server-order.ts'
 
 type Begin = Extract<ToWorker, { type: 'begin' }>
 
@@ -39,7 +40,8 @@ class Host {
 
   async open(process: number, slot: number): Promise<void> {
     const { concurrency } = this.#begin
-    const connectOptions = this.#connectOptionsOf(process)
+    // Together they reach all nodes.
+    const connectOptions = beginningAt(process, this.#begin.connectOptions)
     const emit = (name: string, f: string, value: Json) =>
       tell({ type: 'emitted', name, f, value, at: Number(hrtime.bigint()) })
     try {
@@ -50,14 +52,6 @@ class Host {
       return tell({ type: 'opened', process, error: completionOf(error).error ?? 'unknown' })
     }
     return tell({ type: 'opened', process })
-  }
-
-  /** Where a process connects first depends on its number, not on dice that no seed fixes; together they reach all nodes. */
-  #connectOptionsOf(process: number): SentConnectOptions {
-    const { connectOptions } = this.#begin
-    const servers = [connectOptions.servers].flat()
-    const first = process % servers.length
-    return { ...connectOptions, serverOrder: 'listed', servers: [...servers.slice(first), ...servers.slice(0, first)] }
   }
 
   async invoke({ process, operation }: Extract<ToWorker, { type: 'invoke' }>): Promise<void> {

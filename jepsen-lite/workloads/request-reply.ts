@@ -10,6 +10,7 @@ import { checkRequestReply, NOBODY } from '../check/request-reply.ts'
 import type { Completion, Json, Operation } from '../history.ts'
 import type { Random } from '../random.ts'
 import { completionOf } from '../workers/completion.ts'
+import { beginningAt } from '../workers/server-order.ts'
 import type { ClientContext, Plan, PlanContext, Workload, WorkloadClient } from '../workload.ts'
 import { DRAIN } from './draining.ts'
 import { corruptionOf, paddedById } from './padding.ts'
@@ -162,7 +163,8 @@ class RequestReplyClient implements WorkloadClient {
       const error = await refusalOf(client, topic)
       if (error !== undefined) unheard.push(error)
     }
-    const stranger = await connect({ ...connectOptions })
+    // At another node, unless the responder had to move there.
+    const stranger = await connect(beginningAt(this.#drains, connectOptions))
     try {
       for (let i = 0; i < SURE; i++) await ask(stranger)
     } finally {

@@ -133,7 +133,7 @@ export const areas: readonly Area[] = [
     name: 'jepsen-lite',
     holds: ['jepsen-lite'],
     may: ['client'],
-    packages: { node: ['jepsen-lite'], commander: ['jepsen-lite/cli.ts'] },
+    packages: { node: ['jepsen-lite'], commander: ['jepsen-lite/cli.ts', 'jepsen-lite/selftest/main.ts'] },
     door: 'jepsen-lite/index.ts',
   },
   {
