@@ -12,6 +12,7 @@ import {
   checkDeadExports,
   checkDeadFiles,
   checkDefaultExports,
+  checkDice,
   checkHeaders,
   checkPromises,
   checkSizes,
@@ -104,6 +105,10 @@ describe('every source file', () => {
 
   it('exports by name', () => {
     expect(checkDefaultExports(sources)).toEqual([])
+  })
+
+  it('draws its properties from the seed that is fixed', () => {
+    expect(checkDice(sources)).toEqual([])
   })
 
   it('is reachable: product files from a door of the package, all others from a test or a main', () => {

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { type Client, connectWith, type MeshError } from '../../client/index.ts'
+import { fc } from '../support/property.ts'
 import { Judge } from './support/judge.ts'
 import { ManualClock } from './support/manual-clock.ts'
 import { watched } from './support/scene.ts'

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   decodeFetchRequest,
@@ -10,6 +9,7 @@ import {
   type FetchQuestion,
 } from '../../node/peers/fetch-codec.ts'
 import { encode } from '../../wire/msgpack.ts'
+import { fc } from '../support/property.ts'
 
 const bytes = (...values: number[]) => Uint8Array.from(values)
 

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ParcelKind, ParcelWriter, readParcels } from '../../node/peers/parcel.ts'
 import { readRaftMessage, writeRaftMessage } from '../../node/peers/raft-codec.ts'
@@ -12,9 +11,9 @@ import {
   type VolatileNote,
   type VolatileReply,
 } from '../../node/peers/volatile-codec.ts'
-
 import { type Entry, EntryType, type Message } from '../../raft/index.ts'
 import { encode } from '../../wire/msgpack.ts'
+import { fc } from '../support/property.ts'
 
 const group = { id: 3, incarnation: 7 }
 const ends = { from: 'n1', fromIncarnation: 'a', to: 'n2', toIncarnation: 'b' }
@@ -45,8 +44,18 @@ const message: fc.Arbitrary<Message> = fc.oneof(
       lastTerm: index,
       bootstrap: fc.array(fc.string(), { maxLength: 5 }),
       transfer: fc.constant(true as const),
+      doubt: index,
     },
-    { requiredKeys: ['type', ...(Object.keys(envelope) as (keyof typeof envelope)[]), 'pre', 'lastIndex', 'lastTerm'] },
+    {
+      requiredKeys: [
+        'type',
+        ...(Object.keys(envelope) as (keyof typeof envelope)[]),
+        'pre',
+        'lastIndex',
+        'lastTerm',
+        'doubt',
+      ],
+    },
   ),
   fc.record({
     ...typed('voteResponse'),
@@ -54,6 +63,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     pre: fc.boolean(),
     granted: fc.boolean(),
     doubt: index,
+    asked: index,
   }),
   index.chain((prevIndex) =>
     fc.record({

@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { CHECKPOINT_VERSION, ChunkReader, ChunkWriter, Section } from '../../node/queue/checkpoint-format.ts'
 import { MACHINE_VERSION } from '../../node/queue/constants.ts'
 import { CheckpointFormatError, CheckpointReader, Machine, type RestoredState } from '../../node/queue/index.ts'
+import { fc } from '../support/property.ts'
 import { bytesOf } from './checkpoints.ts'
 import { World } from './world.ts'
 

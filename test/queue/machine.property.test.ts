@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Machine } from '../../node/queue/index.ts'
+import { fc } from '../support/property.ts'
 import { applyToBoth } from './beside-model.ts'
 import { randomLog } from './random-log.ts'
 

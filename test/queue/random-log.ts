@@ -2,10 +2,11 @@
  * Random logs for the property tests. An operation is a handful of small numbers; which session, consumer or delivery they mean is
  * decided against the model as the log is written, so that most operations make sense and some just miss.
  */
-import fc from 'fast-check'
+
 import type { ControlCommand } from '../../wire/control-frame.ts'
 import type { HeldDeliveries } from '../../wire/session-frames.ts'
 import type { SettleItem, SettleOutcome } from '../../wire/settle-frame.ts'
+import { fc } from '../support/property.ts'
 import type { TestFrame } from './frames.ts'
 import type { Model, ModelConsumer, ModelSession } from './model.ts'
 

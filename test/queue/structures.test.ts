@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Fifo } from '../../node/queue/fifo.ts'
 import { MessageHeap } from '../../node/queue/message-heap.ts'
@@ -6,6 +5,7 @@ import { OpenDeliveries } from '../../node/queue/open-deliveries.ts'
 import { ReadyMessages } from '../../node/queue/ready-messages.ts'
 import { holdsRun, intersectRuns, normalizeRuns, type Run } from '../../node/queue/runs.ts'
 import { Timer, TimerHeap } from '../../node/queue/timers.ts'
+import { fc } from '../support/property.ts'
 
 describe('ready messages', () => {
   it('come out as they went in, whatever the sizes of the runs', () => {

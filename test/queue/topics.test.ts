@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TopicTrie } from '../../node/queue/topics.ts'
+import { fc } from '../support/property.ts'
 import { matches } from './model.ts'
 
 const word = fc.constantFrom('a', 'b', 'c')

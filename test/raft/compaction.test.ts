@@ -2,11 +2,12 @@
  * A log that begins behind a base, for what comes before was forgotten: what it still knows, where others' entries meet it, and
  * what it refuses to forget (§7).
  */
-import fc from 'fast-check'
+
 import { describe, expect, test } from 'vitest'
 import { decodeMembership, type Entry, EntryType, encodeMembership, type SnapshotMark } from '../../raft/index.ts'
 import { RaftLog } from '../../raft/log.ts'
 import { MembershipHistory } from '../../raft/membership.ts'
+import { fc } from '../support/property.ts'
 import { NO_BASE, recoveredLog, textEntry } from './support/entries.ts'
 import { foundedLog } from './support/solo.ts'
 

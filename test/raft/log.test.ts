@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Entry } from '../../raft/index.ts'
 import { entryBytes, RaftLog } from '../../raft/log.ts'
+import { fc } from '../support/property.ts'
 import { appendCutting, recoveredLog, textEntry } from './support/entries.ts'
 
 function logOf(

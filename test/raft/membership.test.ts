@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Entry, EntryType, InvariantError } from '../../raft/index.ts'
 import {
@@ -9,6 +8,7 @@ import {
   type Membership,
   MembershipHistory,
 } from '../../raft/membership.ts'
+import { fc } from '../support/property.ts'
 
 const member = fc.record({ id: fc.string(), incarnation: fc.string({ unit: 'grapheme' }) })
 const membership: fc.Arbitrary<Membership> = fc.record({

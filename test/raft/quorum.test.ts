@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Electorate, reachedByQuorum, voteResult } from '../../raft/quorum.ts'
+import { fc } from '../support/property.ts'
 
 const config = fc.record({
   voters: fc.uniqueArray(fc.integer({ min: 0, max: 8 }), { minLength: 1, maxLength: 7 }),

@@ -2,8 +2,9 @@
  * Random histories of appends, cuts, checkpoints, compactions and installs on a disk that crashes, tears, rots and loses files:
  * nothing that resolved is lost unless the start says so, nothing that is held is wrong, and a second start agrees with the first.
  */
-import fc from 'fast-check'
+
 import { expect, test } from 'vitest'
+import { fc } from '../support/property.ts'
 import { RaftLike } from './support/raft-like.ts'
 
 const runs = 300

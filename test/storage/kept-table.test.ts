@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { KeptTable } from '../../node/storage/kept-table.ts'
 import { LogIndexTable } from '../../node/storage/log-index.ts'
 import { RECORD_HEADER_BYTES } from '../../node/storage/record.ts'
+import { fc } from '../support/property.ts'
 
 /** Some chunks' worth. */
 const INDEX_MAX = 15_000

@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { KeptTable } from '../../node/storage/kept-table.ts'
 import { LogIndexTable, PlacementBuilder, SEQUENCES_MAX } from '../../node/storage/log-index.ts'
 import { RECORD_HEADER_BYTES } from '../../node/storage/record.ts'
 import { TermRuns } from '../../node/storage/term-runs.ts'
 import { InvariantError } from '../../raft/index.ts'
+import { fc } from '../support/property.ts'
 
 type Step = { type: 'push'; count: number; newTerm: boolean } | { type: 'truncate' | 'drop' | 'restart'; share: number }
 

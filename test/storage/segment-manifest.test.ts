@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { beforeEach, describe, expect, test } from 'vitest'
 import {
   isRemoved,
@@ -8,6 +7,7 @@ import {
   withRemoved,
 } from '../../node/storage/segment-manifest.ts'
 import type { SimulatedStore } from '../sim/simulated-store.ts'
+import { fc } from '../support/property.ts'
 import { simulatedStore, withStore } from './support/store.ts'
 
 let disk: SimulatedStore

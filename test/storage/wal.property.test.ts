@@ -4,10 +4,11 @@
  * The model is the list of all records in the order of the calls. What a start finds must be the effect of a prefix of that list,
  * the same prefix for both groups, and every resolved append must lie within it.
  */
-import fc from 'fast-check'
+
 import { expect, test } from 'vitest'
 import type { Wal } from '../../node/storage/wal.ts'
 import { type Entry, EntryType, type HardState, type LogStorage } from '../../raft/index.ts'
+import { fc } from '../support/property.ts'
 import { group, otherGroup, readWhole, World } from './support/world.ts'
 
 type Operation =

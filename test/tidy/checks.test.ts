@@ -6,6 +6,7 @@ import {
   checkDeadExports,
   checkDeadFiles,
   checkDefaultExports,
+  checkDice,
   checkHeaders,
   checkPromises,
   checkSizes,
@@ -146,6 +147,11 @@ describe('the checks of shape', () => {
 
   it.each(['export default 1', 'export default function f() {}', 'export default class A {}'])('refuse %s', (text) => {
     expect(checkDefaultExports(sourcesOf({ 'wire/x.ts': text }))).toHaveLength(1)
+  })
+
+  it('refuse properties whose seed is not the fixed one', () => {
+    const text = "import fc from 'fast-check'"
+    expect(checkDice(sourcesOf({ 'test/support/property.ts': text, 'test/raft/x.test.ts': text }))).toHaveLength(1)
   })
 
   it('refuse a trap that is not on the list', () => {

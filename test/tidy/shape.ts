@@ -60,6 +60,14 @@ export function checkPromises(sources: Sources): string[] {
   return problems
 }
 
+/** Properties are drawn from a seed that is fixed, in one place. */
+export function checkDice(sources: Sources): string[] {
+  return [...sources.values()]
+    .filter(({ path }) => path !== 'test/support/property.ts')
+    .filter((source) => importsOf(source).some((each) => each.package === 'fast-check'))
+    .map(({ path }) => `${path} takes fast-check from elsewhere than test/support/property.ts`)
+}
+
 export function checkDefaultExports(sources: Sources): string[] {
   const problems: string[] = []
   for (const source of sources.values()) {

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeDeliverFrame, encodeDeliverFrame, type OutgoingDelivery } from '../../wire/deliver-frame.ts'
+import { fc } from '../support/property.ts'
 import { flips, hex, prefixes } from './support.ts'
 
 const rows: OutgoingDelivery[] = [

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeMessage, encodeMessage } from '../../wire/message.ts'
 import { decode, encode } from '../../wire/msgpack.ts'
+import { fc } from '../support/property.ts'
 import { flips, hex, prefixes } from './support.ts'
 
 /** That key is renamed on the way: see below. A -0 becomes 0, hence twice through JSON. */

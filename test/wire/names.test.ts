@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { patternProblem, queueNameProblem, topicProblem } from '../../wire/names.ts'
+import { fc } from '../support/property.ts'
 
 const good = ['a', 'orders.created', 'ü.ñ.日本', 'a-b_c:d/e', 'x'.repeat(255), Array(32).fill('w').join('.')]
 const bad = [

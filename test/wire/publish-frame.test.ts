@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { logHeader, restampLogFrame, viewOf } from '../../wire/frame.ts'
 import { limits } from '../../wire/limits.ts'
 import { messageBounds, PublishFrameBuilder, readPublishFrame } from '../../wire/publish-frame.ts'
+import { fc } from '../support/property.ts'
 import { flips, hex, prefixes } from './support.ts'
 
 const stamp = { group: 0, session: 4097, epoch: 8192, sequence: 7, seen: 6 }

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { FrameKind } from '../../wire/frame.ts'
 import {
@@ -10,6 +9,7 @@ import {
   partedFrame,
   type SessionFrames,
 } from '../../wire/session-frames.ts'
+import { fc } from '../support/property.ts'
 import { flips, hex, prefixes } from './support.ts'
 
 const frames: { [K in keyof SessionFrames]: SessionFrames[K] } = {

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { viewOf } from '../../wire/frame.ts'
 import { limits } from '../../wire/limits.ts'
@@ -9,6 +8,7 @@ import {
   SettleOutcome,
   settleItemCount,
 } from '../../wire/settle-frame.ts'
+import { fc } from '../support/property.ts'
 import { flips, hex, prefixes } from './support.ts'
 
 const stamp = { group: 0, session: 4097, epoch: 8192, tag: 3, seen: 6 }

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { checkAccounting } from '../../../jepsen-lite/check/accounting.ts'
 import type { Event, Json } from '../../../jepsen-lite/history.ts'
+import { fc } from '../../support/property.ts'
 
 /** Writes histories of one slot's process, of consumers and of the drain. */
 class Tale {

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { checkConsumers } from '../../../jepsen-lite/check/consumers.ts'
+import { fc } from '../../support/property.ts'
 import { bad, found, good, Story } from './story.ts'
 
 const options = {

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { checkExactlyOnce } from '../../../jepsen-lite/check/exactly-once.ts'
 import type { Json } from '../../../jepsen-lite/history.ts'
+import { fc } from '../../support/property.ts'
 import { bad, found, good, Story } from './story.ts'
 
 const verdict = (story: Story) => found(checkExactlyOnce(story.history, { concurrency: 1 }))

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Budget, type Interval, linearize, type Model } from '../../../jepsen-lite/check/linearizable.ts'
+import { fc } from '../../support/property.ts'
 
 /** A register: what a read finds is what was written last. */
 type Access = { readonly write: number } | { readonly read: number }

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { checkRequestReply, NOBODY } from '../../../jepsen-lite/check/request-reply.ts'
 import type { Json } from '../../../jepsen-lite/history.ts'
+import { fc } from '../../support/property.ts'
 import { bad, found, good, Story } from './story.ts'
 
 const verdict = (story: Story) => found(checkRequestReply(story.history, { concurrency: 1 }))

@@ -1,6 +1,5 @@
 import { constants, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { Journal } from '../../../jepsen-lite/files/journal.ts'
 import { rollBack } from '../../../jepsen-lite/files/roll-back.ts'
@@ -8,6 +7,7 @@ import { Descriptors } from '../../../jepsen-lite/files/shim-descriptors.ts'
 import { ShimFaults } from '../../../jepsen-lite/files/shim-faults.ts'
 import { Names } from '../../../jepsen-lite/files/shim-names.ts'
 import { type Random, seeded } from '../../../jepsen-lite/random.ts'
+import { fc } from '../../support/property.ts'
 
 const scratch = mkdtempSync(join(import.meta.dirname, '../../../.shim-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))

@@ -1,5 +1,5 @@
 /** Partitions and slow links: which ways they hit, that a seed draws the same, and that nothing is left of them. */
-import fc from 'fast-check'
+
 import { describe, expect, it } from 'vitest'
 import { delay } from '../../../jepsen-lite/nemeses/delay.ts'
 import { lag } from '../../../jepsen-lite/nemeses/lag.ts'
@@ -9,6 +9,7 @@ import { slowLink } from '../../../jepsen-lite/nemeses/slow-link.ts'
 import { stall } from '../../../jepsen-lite/nemeses/stall.ts'
 import type { Fault, Nemesis } from '../../../jepsen-lite/nemesis.ts'
 import { seeded } from '../../../jepsen-lite/random.ts'
+import { fc } from '../../support/property.ts'
 import { RecordedTarget } from './recorded-target.ts'
 
 const order = (count: number) => Array.from({ length: count }, (_, i) => `n${i + 1}`)

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Event, Json } from '../../../jepsen-lite/history.ts'
 import { ednOf, eventToEdn } from '../../../jepsen-lite/report/edn.ts'
+import { fc } from '../../support/property.ts'
 import { type Edn, readEdn } from './edn-reader.ts'
 import { NASTY } from './synthetic.ts'
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Point, thin } from '../../../jepsen-lite/report/thinning.ts'
+import { fc } from '../../support/property.ts'
 
 const points = fc.array(
   fc.record({

@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Nemesis } from '../../../jepsen-lite/nemesis.ts'
 import { seeded } from '../../../jepsen-lite/random.ts'
 import { planSchedule, type ScheduledFault } from '../../../jepsen-lite/run/schedule.ts'
+import { fc } from '../../support/property.ts'
 
 const nodes = ['n1', 'n2', 'n3']
 

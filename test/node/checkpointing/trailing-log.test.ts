@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { TrailingLog } from '../../../node/checkpointing/trailing-log.ts'
+import { fc } from '../../support/property.ts'
 
 it('never tells a start with more behind it than asked for, and misses the exact one by a sixty-fourth and an entry at most', () => {
   const sizes = fc.array(fc.nat({ max: 300 }), { maxLength: 2_000 })
