@@ -40,9 +40,14 @@ export function takeOver(state: RaftState, leader: Member): void {
   requestVotes(state, { isTransfer: true })
 }
 
-/** A vote or a refusal of the current term, or of a pre-vote that is under way. True if it wins the election. */
+/**
+ * A vote or a refusal of the current term, or of a pre-vote that is under way. What answers a request of a life before this node's doubt
+ * counts for nothing (doubt.ts). True if it wins the election.
+ */
 export function handleVoteResponse(state: RaftState, message: VoteResponse): boolean {
   if (state.role !== (message.pre ? 'preCandidate' : 'candidate')) return false
+  // Granted to a longer log, it may be, which is lost by now.
+  if (message.asked !== state.doubt) return false
   const isOfFormerRound = message.pre && message.granted && message.term !== state.term + 1
   if (isOfFormerRound) return false
   const { granted, doubt } = message
@@ -107,6 +112,7 @@ function requestVotes(state: RaftState, { isPre = false, isTransfer = false }: C
     pre: isPre,
     lastIndex: log.lastIndex,
     lastTerm: log.lastTerm,
+    doubt: state.doubt,
     ...(membership === undefined && { bootstrap: state.memberIds }),
     ...(isTransfer && { transfer: true as const }),
   } as const

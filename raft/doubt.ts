@@ -5,9 +5,12 @@
  * Elections. Its vote, also for itself, counts only in an election in which every voter grants; the grants bind all of them to
  * the new term. Whatever was committed before is then held by a voter that forgot nothing (each quorum is taken to have one:
  * it granted after it confirmed, so the winner's log has the entry, §5.4.3), and nobody leads or stands in that term or a
- * later one, since it would have refused. (What it sent itself in a reign that it forgot may still be under way, so it must not win
-that term again: whoever voted for it then refuses the pre-vote for it.) That has to be the vote, not the pre-vote: an answer that does not bind may be
- * overtaken by an append or a candidacy.
+ * later one, since it would have refused. That has to be the vote, not the pre-vote: an answer that does not bind may be overtaken by
+ * an append or a candidacy.
+ *
+ * What it sent in a life that it forgot may still be under way. In a reign: so it must not win that term again; whoever voted for it then
+ * refuses the pre-vote for it. In a candidacy: a vote for that was given to a log that is lost now; so requests for votes tell the
+ * doubt, answers repeat it, and those that tell another one are dropped.
  *
  * Commits, leases, reads. Its answers do not count for a leader, until it holds an entry that was appended after the leader had
  * heard of this doubt and that was committed without it: its log then reaches beyond all that it can have confirmed in this

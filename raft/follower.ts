@@ -97,7 +97,7 @@ export function askLeader(state: RaftState, requestId: number): void {
 export function handleVoteRequest(state: RaftState, message: VoteRequest): void {
   const granted = mayGrant(state, message)
   if (granted && !message.pre) state.grantVote(senderOf(message))
-  const letter = { type: 'voteResponse', pre: message.pre, granted, doubt: state.doubt } as const
+  const letter = { type: 'voteResponse', pre: message.pre, granted, doubt: state.doubt, asked: message.doubt } as const
   // A granted pre-vote speaks of the term that the candidate would have; all else tells this node's own.
   state.send(senderOf(message), letter, granted ? message.term : state.term)
 }
@@ -131,7 +131,8 @@ export function answerStale(state: RaftState, message: Message): void {
   invariant(message.term < state.term, 'only stale messages are answered so')
   const { doubt } = state
   if (message.type === 'voteRequest') {
-    state.send(senderOf(message), { type: 'voteResponse', pre: message.pre, granted: false, doubt })
+    const { pre, doubt: asked } = message
+    state.send(senderOf(message), { type: 'voteResponse', pre, granted: false, doubt, asked })
   } else if (message.type === 'appendRequest' || message.type === 'heartbeat' || message.type === 'installRequest') {
     const isAppend = message.type === 'appendRequest'
     const index: LogIndex = isAppend ? message.prevIndex : 0

@@ -31,6 +31,8 @@ export interface VoteRequest extends Envelope {
   readonly bootstrap?: readonly NodeId[]
   /** The leader asked for this election: its lease refuses nothing to it (dissertation §4.2.3). */
   readonly transfer?: true
+  /** The candidate's own, as of an Answer; 0: none. The answer repeats it. */
+  readonly doubt: number
 }
 
 /** What an answer tells of its sender's memory. */
@@ -43,6 +45,8 @@ export interface VoteResponse extends Answer {
   readonly type: 'voteResponse'
   readonly pre: boolean
   readonly granted: boolean
+  /** The doubt that the request told: whom the candidate was before it forgot something, the answer does not concern. */
+  readonly asked: number
 }
 
 /** Replicates entries (§5.3); also tells the commit index. Empty when it probes or carries a commit alone. */

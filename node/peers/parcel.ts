@@ -7,7 +7,7 @@
  */
 import { viewOf } from '../../wire/frame.ts'
 
-export const PEER_VERSION = 2
+export const PEER_VERSION = 3
 const PARCEL_HEADER_BYTES = 12
 
 /** Never renumber: nodes of different versions talk to each other during a rolling upgrade. */

@@ -60,13 +60,13 @@ export function writeRaftMessage(writer: ParcelWriter, group: GroupId, message: 
       writer.add(head, floats(message.term, message.round, message.doubt))
       return
     case 'voteRequest': {
-      const { term, pre, lastIndex, lastTerm, bootstrap, transfer } = message
-      writer.add(head, encode([term, pre, lastIndex, lastTerm, bootstrap ?? null, transfer === true]))
+      const { term, pre, lastIndex, lastTerm, bootstrap, transfer, doubt } = message
+      writer.add(head, encode([term, pre, lastIndex, lastTerm, bootstrap ?? null, transfer === true, doubt]))
       return
     }
     case 'voteResponse': {
-      const { term, pre, granted, doubt } = message
-      writer.add(head, encode([term, pre, granted, doubt]))
+      const { term, pre, granted, doubt, asked } = message
+      writer.add(head, encode([term, pre, granted, doubt, asked]))
       return
     }
     case 'readRequest':
@@ -125,7 +125,7 @@ export function readRaftMessage(parcel: Parcel, ends: LinkEnds): Message | undef
     case ParcelKind.voteRequest:
       return readVoteRequest(payload, envelope)
     case ParcelKind.voteResponse: {
-      const [term, pre, granted, doubt] = decode(payload) as unknown[]
+      const [term, pre, granted, doubt, asked] = decode(payload) as unknown[]
       return {
         type: 'voteResponse',
         ...envelope,
@@ -133,6 +133,7 @@ export function readRaftMessage(parcel: Parcel, ends: LinkEnds): Message | undef
         pre: pre === true,
         granted: granted === true,
         doubt: integer(doubt),
+        asked: integer(asked),
       }
     }
     case ParcelKind.readRequest: {
@@ -156,7 +157,7 @@ export function readRaftMessage(parcel: Parcel, ends: LinkEnds): Message | undef
 }
 
 function readVoteRequest(payload: Uint8Array, envelope: LinkEnds): VoteRequest {
-  const [term, pre, lastIndex, lastTerm, bootstrap, transfer] = decode(payload) as unknown[]
+  const [term, pre, lastIndex, lastTerm, bootstrap, transfer, doubt] = decode(payload) as unknown[]
   return {
     type: 'voteRequest',
     ...envelope,
@@ -166,6 +167,7 @@ function readVoteRequest(payload: Uint8Array, envelope: LinkEnds): VoteRequest {
     lastTerm: integer(lastTerm),
     ...(Array.isArray(bootstrap) && { bootstrap: bootstrap.map(String) }),
     ...(transfer === true && { transfer: true as const }),
+    doubt: integer(doubt),
   }
 }
 

@@ -3,6 +3,7 @@
  * raft/doubt.ts has the argument). Stories of clusters first, then the rules one by one.
  */
 import { describe, expect, test } from 'vitest'
+import type { Message } from '../../raft/index.ts'
 import { Cluster } from './support/cluster.ts'
 import { heartbeat, leaderOf, ofType, Solo, TRIO, vote, voteRequest } from './support/solo.ts'
 import type { TestNode } from './support/test-node.ts'
@@ -385,6 +386,50 @@ describe('votes in doubt', () => {
     expect(n1!.roles.some(({ role }) => role === 'leader')).toBe(false)
     cluster.tick(20)
     expect(n3!.status.doubt).toBe(0)
+  })
+
+  test('what a voter granted to the life before the doubt counts for nothing: it was asked for a log that is lost', () => {
+    // A voter has voted for it while it held a committed entry that the other lacks. The answers come when it has forgotten entry and vote.
+    const cluster = founded()
+    const { id: one } = cluster.leader!
+    const [voter, other] = cluster.followers().map(({ id }) => id) as [string, string]
+    cluster.isolate(other)
+    const kept = cluster.node(other).status.lastIndex
+    cluster.propose('committed')
+    cluster.settle()
+    cluster.heal()
+    for (const { id } of cluster.nodes.values()) {
+      cluster.crash(id)
+      cluster.restart(id)
+    }
+    /** What the node has to say after all its writes. */
+    const said = (id: string) => {
+      while (cluster.carryOut(id)) while (cluster.sync(id));
+      while (cluster.sync(id));
+      return cluster.network.splice(0)
+    }
+    const asks = (id: string) => {
+      cluster.tickAlone(id, 20)
+      return said(id)
+    }
+    const tell = (to: string, messages: readonly Message[]) => {
+      for (const message of messages) if (message.to === to) cluster.deliverOne(message)
+      return said(to)
+    }
+    const asked = asks(one)
+    const late = tell(voter, asked)
+    late.push(...tell(voter, tell(one, tell(other, asked))))
+    expect(late).toMatchObject([
+      { type: 'voteResponse', to: one, granted: true, pre: true },
+      { type: 'voteResponse', to: one, granted: true, pre: false },
+    ])
+    forgets(cluster, cluster.node(one), kept)
+    const stood = tell(one, [late[0]!, ...tell(other, asks(one))])
+    tell(one, [late[1]!, ...tell(other, stood)])
+    expect(cluster.node(one).roles.map(({ role }) => role)).not.toContain('leader')
+    cluster.elect()
+    cluster.tick(20)
+    for (const node of cluster.nodes.values()) expect(node.appliedTexts).toEqual(['committed'])
   })
 
   test('a leader that all elected counts those in doubt at once, and tells them when its first entry is committed', () => {

@@ -97,7 +97,7 @@ describe('the first election', () => {
   test('is not joined by a log that is not empty, whatever end the candidate claims', () => {
     const cluster = new Cluster(TRIO, { logs: logsOf([1]) })
     const incarnations = { fromIncarnation: 'n1.1', toIncarnation: '' }
-    const end = { lastIndex: 9, lastTerm: 9, bootstrap: TRIO }
+    const end = { lastIndex: 9, lastTerm: 9, bootstrap: TRIO, doubt: 0 }
     cluster
       .node('n2')
       .core.step({ type: 'voteRequest', from: 'n1', to: 'n2', ...incarnations, term: 10, pre: false, ...end })
@@ -118,6 +118,7 @@ describe('the first election', () => {
       lastIndex: 0,
       lastTerm: 0,
       bootstrap: TRIO,
+      doubt: 0,
     } as const
     voter.core.step({ ...request, fromIncarnation: 'n1.1' })
     voter.core.step({ ...request, fromIncarnation: 'n1.2' })
@@ -194,7 +195,7 @@ describe('an emptied directory (trap 19)', () => {
     const cluster = new Cluster(TRIO, { logs: logsOf([1]) })
     const node = cluster.node('n1')
     cluster.tickAlone('n1', 200)
-    const vote = { type: 'voteResponse', pre: true, granted: true, doubt: 0, term: 2 } as const
+    const vote = { type: 'voteResponse', pre: true, granted: true, doubt: 0, asked: 0, term: 2 } as const
     const envelope = { from: 'n2', to: 'n1', fromIncarnation: 'n2.1', toIncarnation: 'n1.1' }
     node.core.step({ ...envelope, ...vote, toIncarnation: 'n1.0' })
     node.core.step({ ...envelope, ...vote, fromIncarnation: 'n2.2' })

@@ -269,10 +269,10 @@ describe('a joint membership', () => {
     solo.hears('n3', { type: 'appendRequest', term: 1, prevIndex: 1, prevTerm: 1, entries: [joint], commit: 1 })
     while (solo.status.role === 'follower') solo.ticks(1)
     const envelope = { from: 'n2', to: 'n1', fromIncarnation: 'n2.2', toIncarnation: 'n1.1', doubt: 0 } as const
-    solo.core.step({ ...envelope, ...granted(2, true) })
+    solo.core.step({ ...envelope, asked: 0, ...granted(2, true) })
     expect(solo.status.role).toBe('preCandidate')
     solo.hears('n2', granted(2, true))
-    solo.core.step({ ...envelope, ...granted(2, false) })
+    solo.core.step({ ...envelope, asked: 0, ...granted(2, false) })
     solo.hears('n2', granted(2, false))
     solo.sync()
     expect(solo.status.role).toBe('leader')

@@ -25,7 +25,7 @@ export function logsOf(terms: readonly number[], ids: readonly string[] = TRIO) 
   return Object.fromEntries(ids.map((id) => [id, { log: foundedLog(ids, terms), hardState }]))
 }
 
-type Doubtless = 'doubt' | 'trusted'
+type Doubtless = 'doubt' | 'trusted' | 'asked'
 type Body<M> = M extends Message
   ? Omit<M, 'from' | 'to' | 'fromIncarnation' | 'toIncarnation' | Doubtless> & Partial<Pick<M, Doubtless & keyof M>>
   : never
@@ -36,7 +36,8 @@ export type Unsent = Body<Message>
 export function sentBy(from: NodeId, to: NodeId, body: Unsent): Message {
   const envelope = { from, to, fromIncarnation: `${from}.1`, toIncarnation: `${to}.1` }
   if (body.type === 'heartbeat') return { trusted: 0, ...envelope, ...body }
-  if (body.type === 'appendResponse' || body.type === 'voteResponse' || body.type === 'heartbeatResponse') {
+  if (body.type === 'voteResponse') return { doubt: 0, asked: 0, ...envelope, ...body }
+  if (body.type === 'voteRequest' || body.type === 'appendResponse' || body.type === 'heartbeatResponse') {
     return { doubt: 0, ...envelope, ...body }
   }
   return { ...envelope, ...body }
