@@ -8,6 +8,7 @@ import type { ControlCommand } from '../wire/control-frame.ts'
 import { MeshError } from '../wire/errors.ts'
 import type { Consumer } from './consumer.ts'
 import type { OnResult } from './outgoing.ts'
+import { Standing } from './standing.ts'
 
 export interface ClaimSettings {
   readonly pattern: string
@@ -28,55 +29,39 @@ export class Claim {
   readonly #settings: ClaimSettings
   readonly #host: ClaimHost
   readonly #consumer: Consumer
-  /** Told when it cannot be made again. */
-  readonly #onFailure: (error: MeshError) => void
-  /** Sessions lost since the beginning: what is refused after one may be for want of what was made before. */
-  #losses = 0
-  #isMaking = false
-  #isOver = false
+  readonly #standing: Standing
   #queue: string
 
+  /** `onFailure` is told when it cannot be made again. */
   constructor(settings: ClaimSettings, consumer: Consumer, host: ClaimHost, onFailure: (error: MeshError) => void) {
     this.#settings = settings
     this.#consumer = consumer
     this.#host = host
-    this.#onFailure = onFailure
+    this.#standing = new Standing(() => this.#makeOnce(), onFailure)
     this.#queue = settings.queue ?? ''
   }
 
   /** Resolves when messages may come. Rejects with what the cluster refused it for, or at the deadline. */
-  async make(): Promise<void> {
-    this.#isMaking = true
-    try {
-      await this.#makeUntilMade((error, losses) => losses !== this.#losses && error.code !== 'Closed')
-    } finally {
-      this.#isMaking = false
-    }
+  make(): Promise<void> {
+    return this.#standing.make()
   }
 
   sessionLost(error: MeshError): void {
-    this.#losses++
     this.#host.dismiss(this.#consumer)
     this.#consumer.end(error)
-    if (this.#isMaking || this.#isOver) return
-    this.#isMaking = true
-    this.#makeUntilMade((problem, losses) => losses !== this.#losses || problem.retryable)
-      .catch((problem: unknown) => this.#onFailure(problem as MeshError))
-      .finally(() => {
-        this.#isMaking = false
-      })
+    this.#standing.sessionLost()
   }
 
   /** The cluster has ended the consumer: there is nothing to cancel. */
   cancelled(error: MeshError): void {
-    this.#isOver = true
+    this.#standing.end()
     this.#host.dismiss(this.#consumer)
     this.#consumer.end(error)
   }
 
   /** Gives the consumer up; what it holds goes back. Never rejects: at worst the session's end does it. */
   async drop(error: MeshError, timeoutMs: number): Promise<void> {
-    this.#isOver = true
+    this.#standing.end()
     const { incarnation } = this.#consumer
     this.#host.dismiss(this.#consumer)
     this.#consumer.end(error)
@@ -84,17 +69,6 @@ export class Claim {
     const commands: ControlCommand[] = [{ type: 'cancel', consumer: incarnation }]
     if (this.#settings.queue === undefined) commands.push({ type: 'deleteQueue', queue: this.#queue })
     await Promise.all(commands.map((command) => this.#host.command(command, timeoutMs).catch(() => {})))
-  }
-
-  async #makeUntilMade(isWorthRetrying: (error: MeshError, losses: number) => boolean): Promise<void> {
-    for (;;) {
-      const losses = this.#losses
-      try {
-        return await this.#makeOnce()
-      } catch (error) {
-        if (this.#isOver || !(error instanceof MeshError) || !isWorthRetrying(error, losses)) throw error
-      }
-    }
   }
 
   /**
@@ -116,7 +90,7 @@ export class Claim {
       { type: 'consume', queue: this.#queue, prefetch, visibilityTimeoutMs },
       ({ consumer }, isLate) => {
         if (typeof consumer !== 'number') throw new MeshError('Protocol', 'consume without a consumer')
-        if (isLate || this.#isOver) {
+        if (isLate || this.#standing.isOver) {
           // Whoever waited for it has given up: nobody would read it.
           this.#host.command({ type: 'cancel', consumer }, this.#host.commandTimeoutMs).catch(() => {})
           return

@@ -8,6 +8,7 @@ import type { ClaimHost } from './claim.ts'
 import type { Clock } from './clock.ts'
 import { VolatileMessage } from './message.ts'
 import { encodeChecked } from './publisher.ts'
+import { Standing } from './standing.ts'
 import type { CloseOptions, Handler, Subscription } from './subscription.ts'
 import { topicMatches } from './topic-match.ts'
 import { isThenable, within } from './within.ts'
@@ -44,7 +45,7 @@ export class Responders {
     const responder = new Responder(pattern, handler, this)
     this.#responders.push(responder)
     try {
-      await this.listen(responder, (error, losses) => losses !== responder.losses && error.code !== 'Closed')
+      await responder.standing.make()
     } catch (error) {
       this.#remove(responder)
       throw error
@@ -83,7 +84,10 @@ export class Responders {
   sessionLost(): void {
     // Nobody is waiting for these any more where they would arrive.
     this.#replies = []
-    for (const responder of this.#responders) this.#listenAgain(responder)
+    for (const responder of this.#responders) {
+      responder.listener = undefined
+      responder.standing.sessionLost()
+    }
   }
 
   /** Requests that are being answered. */
@@ -118,43 +122,20 @@ export class Responders {
     responder.end(undefined)
   }
 
-  async listen(responder: Responder, isWorthRetrying: (error: MeshError, losses: number) => boolean): Promise<void> {
-    responder.isMaking = true
-    try {
-      for (;;) {
-        const { losses } = responder
-        try {
-          return await this.#listenOnce(responder)
-        } catch (error) {
-          if (responder.isOver || !(error instanceof MeshError) || !isWorthRetrying(error, losses)) throw error
-        }
-      }
-    } finally {
-      responder.isMaking = false
-    }
-  }
-
-  async #listenOnce(responder: Responder): Promise<void> {
-    const { pattern } = responder
+  async listen(responder: Responder): Promise<void> {
+    const { pattern, standing } = responder
     await this.#host.command({ type: 'listen', pattern }, this.#host.commandTimeoutMs, ({ listener }, isLate) => {
       if (typeof listener !== 'number') throw new MeshError('Protocol', 'listen without a listener')
-      if (!isLate && !responder.isOver) responder.listener = listener
+      if (!isLate && !standing.isOver) responder.listener = listener
       else this.#host.command({ type: 'unlisten', listener }, this.#host.commandTimeoutMs).catch(() => {})
     })
   }
 
-  #listenAgain(responder: Responder): void {
-    responder.losses++
-    responder.listener = undefined
-    if (responder.isMaking || responder.isOver) return
-    this.listen(responder, (error, losses) => losses !== responder.losses || error.retryable).catch(
-      (error: unknown) => {
-        if (responder.isOver) return
-        this.#remove(responder)
-        this.#host.ended(responder.pattern, error as MeshError)
-        responder.end(error as MeshError)
-      },
-    )
+  /** It cannot be made again. */
+  lost(responder: Responder, error: MeshError): void {
+    this.#remove(responder)
+    this.#host.ended(responder.pattern, error)
+    responder.end(error)
   }
 
   /** In turns when several match. */
@@ -202,10 +183,7 @@ class Responder implements Subscription {
   readonly #responders: Responders
   /** Minted by the log; undefined while the cluster knows no such listener. */
   listener: number | undefined
-  /** Sessions lost since the beginning. */
-  losses = 0
-  isMaking = false
-  isOver = false
+  readonly standing: Standing
   #closing: Promise<void> | undefined
   #end!: (error: MeshError | undefined) => void
 
@@ -213,6 +191,10 @@ class Responder implements Subscription {
     this.pattern = pattern
     this.handler = handler
     this.#responders = responders
+    this.standing = new Standing(
+      () => responders.listen(this),
+      (error) => responders.lost(this, error),
+    )
     this.closed = new Promise((resolve, reject) => {
       this.#end = (error) => (error === undefined ? resolve() : reject(error))
     })
@@ -221,7 +203,7 @@ class Responder implements Subscription {
   }
 
   close({ timeoutMs = CLOSE_TIMEOUT_MS }: CloseOptions = {}): Promise<void> {
-    this.isOver = true
+    this.standing.end()
     this.#closing ??= this.#responders.close(this, timeoutMs)
     return this.#closing
   }
@@ -231,7 +213,7 @@ class Responder implements Subscription {
   }
 
   end(error: MeshError | undefined): void {
-    this.isOver = true
+    this.standing.end()
     this.#end(error)
   }
 }

@@ -247,6 +247,26 @@ describe('a lost session', () => {
     expect(node.settles.map(({ items }) => items[0]!.consumer)).toEqual([778])
   })
 
+  it('is no news of a subscription that its user has closed while it was made again', async () => {
+    const scene = await consuming()
+    const { node, clock, client, subscription } = scene
+    const told: unknown[] = []
+    void (async () => {
+      for await (const { type } of client.status()) told.push(type)
+    })()
+    await lose(scene)
+    await reopen(scene)
+    Object.assign(node.auto, { open: true, welcome: true, control: false })
+    node.socket.fault('SessionLost')
+    await clock.settle()
+    await subscription.close()
+    node.socket.outcome({ sequence: 1, code: 'Precondition' })
+    await clock.settle()
+    await expect(subscription.closed).resolves.toBeUndefined()
+    expect(told).toContain('sessionLost')
+    expect(told).not.toContain('subscriptionEnded')
+  })
+
   it('ends a subscription that the cluster refuses to make again', async () => {
     const scene = await consuming()
     const { node, clock, subscription } = scene
