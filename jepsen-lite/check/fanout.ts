@@ -33,19 +33,21 @@ interface Spread {
 export function checkFanout(history: readonly Event[], options: FanoutOptions): CheckResult {
   const operations = operationsOf(history)
   const drained = isDrained(operations, options.concurrency)
+  const from = drainedFrom(operations)
   const deliveries = deliveriesOf(history)
   const byId = groupBy(deliveries, ({ id }) => id)
   const publishes = new Map(
     operations.filter(({ f }) => f === 'publish').map((each) => [fields(each.invoke.value).id, each]),
   )
   const bindings = bindingsOf(operations, options)
+  const known = new Set([...Object.keys(options.bound), ...bindings.keys()])
   const spreads = [...publishes].map(([id, publish]) => spreadOf(publish, byId.get(id!) ?? [], bindings, options))
   const isAcknowledged = (id: Json) => publishes.get(id)?.type === 'ok'
   const anomalies = [
     ...unexpectedDeliveries(deliveries, publishes),
-    ...spreads.flatMap(misrouted),
-    ...(drained ? spreads.flatMap(missing) : []),
-    ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
+    ...spreads.flatMap((spread) => misrouted(spread, known)),
+    ...(drained ? spreads.flatMap((spread) => missing(spread, from)) : []),
+    ...(drained ? drops(deliveries, { from, isAcknowledged }) : []),
     ...anomaliesOf(deliveries),
   ]
   const counts = {
@@ -87,8 +89,10 @@ function spreadOf(
   return { publish, topic, there, due, barred }
 }
 
-function misrouted({ publish, topic, there, barred }: Spread): Anomaly[] {
-  const wrong = there.filter(({ queue, topic: told }) => barred.has(queue) || told !== topic)
+/** `known`: queues that anything was ever bound to, or may have been; all others are bound to nothing. */
+function misrouted({ publish, topic, there, barred }: Spread, known: ReadonlySet<string>): Anomaly[] {
+  const isWrong = ({ queue, topic: told }: Delivery) => barred.has(queue) || !known.has(queue) || told !== topic
+  const wrong = there.filter(isWrong)
   return wrong.map(({ id, queue, topic: told, event }) => ({
     type: 'misrouted',
     message: `${JSON.stringify(id)}, published to ${topic}, is in ${queue} with topic ${told}, which was not bound to it`,
@@ -96,11 +100,15 @@ function misrouted({ publish, topic, there, barred }: Spread): Anomaly[] {
   }))
 }
 
-/** `lost`: acknowledged and in no queue. `partial`: in one of its queues and not in another. */
-function missing({ publish, topic, there, due }: Spread): Anomaly[] {
+/**
+ * `lost`: acknowledged and in no queue. `partial`: in one of its queues and not in another. Of what nobody knows, only what came out before the
+ * queues were emptied (index `from`): it may be stored so late that one queue is still looked at and another is not.
+ */
+function missing({ publish, topic, there, due }: Spread, from: number): Anomaly[] {
   const reached = new Set(there.map(({ queue }) => queue))
   const missed = due.filter((queue) => !reached.has(queue))
-  if (missed.length === 0 || (reached.size === 0 && publish.type !== 'ok')) return []
+  const isDue = publish.type === 'ok' || there.some(({ event }) => event.index < from)
+  if (missed.length === 0 || !isDue) return []
   const { id } = fields(publish.invoke.value)
   const how = publish.type === 'ok' ? 'acknowledged' : 'not acknowledged'
   const events = [...eventsOf(publish), ...there.map(({ event }) => event.index)]
