@@ -9,13 +9,14 @@
  *
  * A receive of which nobody knows what it got may have kept one message at most: it is the excuse for one that never came, and all that never
  * came may then have been out of sight too. One that knows what it got, and not whether its ack did anything, is an excuse for that message
- * alone, and for none if that message came again.
+ * alone, and for none if that message came again; what it got is judged by check/takings.ts.
  */
-import type { Event, Json } from '../history.ts'
+import type { Event } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
 import { groupBy } from './deliveries.ts'
 import { Budget, type Interval, type Linearization, linearize, type Model } from './linearizable.ts'
 import { countOf, type Done, fields, operationsOf, resultOf } from './operations.ts'
+import { checkTakings, type Taking, takingsOf } from './takings.ts'
 
 type QueueOperation =
   | { readonly f: 'publish'; readonly id: number }
@@ -111,32 +112,36 @@ class Receipts {
   readonly doubtful = new Set<number>()
   kept = 0
 
-  add(done: Done, id: number | null, attempt: Json | undefined): void {
+  take({ done, id, attempt, isAcked }: Taking): void {
+    // What is no id is nobody's message.
+    if (Number.isNaN(id)) return
+    if (!isAcked) return void this.doubtful.add(id)
     const { from } = done
-    const to = done.end!.index
-    this.parts.push({ done, from, to, operation: { f: 'receive', id } })
+    const to = this.#place(done, id)
     // One that comes twice is wrong whatever is said of it here.
-    if (id !== null && !this.byId.has(id)) this.byId.set(id, { from, to, attempt: Number(attempt) })
+    if (!this.byId.has(id)) this.byId.set(id, { from, to, attempt })
   }
 
-  /** Of a queue: its receives and drains. */
-  static of(operations: readonly Done[]): Receipts {
+  /** Of a queue: its receives and drains, and what they took. */
+  static of(operations: readonly Done[], takings: readonly Taking[]): Receipts {
     const receipts = new Receipts()
+    for (const taking of takings) receipts.take(taking)
     for (const done of operations) {
       const { f, type, end } = done
-      const { id, attempt, got } = fields(end?.value ?? null)
-      if (f === 'receive' && type === 'ok') receipts.add(done, typeof id === 'number' ? id : null, attempt)
-      if (f === 'receive' && type === 'info') {
-        if (typeof id === 'number') receipts.doubtful.add(id)
-        else receipts.kept++
-      }
-      if (f !== 'drain') continue
-      for (const each of Array.isArray(got) ? got : [])
-        receipts.add(done, Number(fields(each).id), fields(each).attempt)
+      const { attempt, got } = fields(end?.value ?? null)
+      const hasTaken = attempt !== undefined
+      if (f === 'receive' && type === 'ok' && !hasTaken) receipts.#place(done, null)
+      if (f === 'receive' && type === 'info' && !hasTaken) receipts.kept++
       // Its client died with what it knew, or does not know of the last one.
-      if (type === 'info') receipts.kept += Array.isArray(got) ? 1 : operations.length
+      if (f === 'drain' && type === 'info') receipts.kept += Array.isArray(got) ? 1 : operations.length
     }
     return receipts
+  }
+
+  #place(done: Done, id: number | null): number {
+    const to = done.end!.index
+    this.parts.push({ done, from: done.from, to, operation: { f: 'receive', id } })
+    return to
   }
 }
 
@@ -145,14 +150,17 @@ class Receipts {
  * `{ queue, id, attempt }` where it got something; `length`, completed with `{ queue, length }`; `drain`, completed with
  * `{ queue, got: [{ id, attempt }] }`, which says `ok` when it found the queue empty at last.
  */
-function partsOf(operations: readonly Done[]): {
+function partsOf(
+  operations: readonly Done[],
+  takings: readonly Taking[],
+): {
   parts: Part[]
   circumstances: Circumstances
   isDrained: boolean
 } {
   const last = operations.at(-1)
   const isDrained = last?.f === 'drain' && last.type === 'ok'
-  const { parts, byId, doubtful, kept } = Receipts.of(operations)
+  const { parts, byId, doubtful, kept } = Receipts.of(operations, takings)
   // Before the end of a drain, what never came may have been given out to a client that asked again, too.
   const isAnyUnseen = kept > 0 || (!isDrained && doubtful.size > 0)
   const hidden = new Set([...byId].filter(([, { attempt }]) => attempt > 1).map(([id]) => id))
@@ -186,14 +194,20 @@ export function checkFifoQueues(history: readonly Event[], budget = new Budget()
   const anomalies: Anomaly[] = []
   let undrained = 0
   let undecided = 0
+  let nonlinearizable = 0
   let hidden = 0
   for (const [queue, ofQueue] of queues) {
-    const { parts, circumstances, isDrained } = partsOf(ofQueue)
+    const takings = takingsOf(ofQueue)
+    anomalies.push(...checkTakings(queue, ofQueue, takings))
+    const { parts, circumstances, isDrained } = partsOf(ofQueue, takings)
     const verdict = linearize(fifoQueue(circumstances), parts, budget)
     if (!isDrained) undrained++
     hidden += circumstances.hidden.size
     if (verdict.valid === 'unknown') undecided++
-    else if (!verdict.valid) anomalies.push(anomalyOf(queue, parts, verdict))
+    else if (!verdict.valid) {
+      anomalies.push(anomalyOf(queue, parts, verdict))
+      nonlinearizable++
+    }
   }
   const counts = {
     ...countOf(operations, 'publish'),
@@ -202,7 +216,7 @@ export function checkFifoQueues(history: readonly Event[], budget = new Budget()
     queues: queues.size,
     hidden,
     undecided,
-    nonlinearizable: anomalies.length,
+    nonlinearizable,
   }
   const result = resultOf(anomalies, counts, undrained === 0)
   if (result.valid !== true || undecided === 0) return result

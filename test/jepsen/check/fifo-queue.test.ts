@@ -8,6 +8,7 @@ import { bad, found, good, Story } from './story.ts'
 
 const queue = 'q'
 const EMPTY = { queue, got: [] }
+const oneOf = (id: number, attempt: number) => ({ queue, got: [{ id, attempt }] })
 
 /** Operations on one queue, in few words. */
 class QueueStory extends Story {
@@ -154,9 +155,48 @@ describe('a receive of which nobody knows', () => {
     expect(judged(told.length(0, 2).end())).toEqual(good)
   })
 
+  const got = (told: Story, id: Json, attempt: number, process = 2) =>
+    told.invoke(process, 'receive', { queue }).info(process, { queue, id, attempt })
+
+  it('got what was published, whatever became of its ack', () => {
+    const refused = story().invoke(1, 'publish', { queue, id: 5 }).fail(1)
+    expect(judged(got(refused, 5, 1).did(9, 'drain', { queue }, EMPTY))).toEqual(bad('unexpected'))
+    expect(judged(got(story(), 5, 1).did(9, 'drain', { queue }, EMPTY))).toEqual(bad('unexpected'))
+    const later = got(story(), 5, 1).did(1, 'publish', { queue, id: 5 })
+    expect(judged(later.did(9, 'drain', { queue }, EMPTY))).toEqual(bad('unexpected'))
+    const unknown = story().invoke(1, 'publish', { queue, id: 5 }).info(1)
+    expect(judged(got(unknown, 5, 1).did(9, 'drain', { queue }, EMPTY))).toEqual(good)
+  })
+
+  it('got an attempt of its own', () => {
+    expect(judged(got(story().publish(5), 5, 1).did(9, 'drain', { queue }, oneOf(5, 1)))).toEqual(bad('repeated'))
+    const twice = got(got(story().publish(5), 5, 1), 5, 1, 4)
+    expect(judged(twice.did(9, 'drain', { queue }, EMPTY))).toEqual(bad('repeated'))
+    expect(judged(got(story().publish(5), 5, 0).did(9, 'drain', { queue }, EMPTY))).toEqual(bad('repeated'))
+    const two = got(got(story().publish(5), 5, 1), 5, 2, 4)
+    expect(judged(two.did(9, 'drain', { queue }, EMPTY))).toEqual(good)
+  })
+
+  it('got nothing that was acked before for certain', () => {
+    const acked = story().publish(5).receive(5, 1)
+    expect(judged(got(acked, 5, 2).did(9, 'drain', { queue }, EMPTY))).toEqual(bad('resurrected'))
+  })
+
   it('is no excuse when it surely did not happen', () => {
     const told = story().publish(1).invoke(2, 'receive', { queue }).fail(2)
     expect(judged(told.end())).toEqual(NONE)
+  })
+})
+
+describe('what is no id', () => {
+  it("is nobody's message, whoever gets it, and not nothing", () => {
+    const got = { queue, id: null, attempt: 1 }
+    expect(judged(story().did(1, 'receive', { queue }, got).end())).toEqual(bad('unexpected'))
+    expect(judged(story().invoke(1, 'receive', { queue }).info(1, got).end())).toEqual(bad('unexpected'))
+    const zero = story()
+      .publish(0)
+      .did(9, 'drain', { queue }, { queue, got: [got] })
+    expect(judged(zero)).toEqual(bad('unexpected', 'nonlinearizable'))
   })
 })
 
