@@ -95,7 +95,7 @@ export function proposeCommand(state: RaftState, data: Uint8Array): LogIndex | u
 }
 
 /** Commits what a quorum holds. The own log counts as far as it is synced (trap 4), older terms only through ours (trap 3). */
-export function advanceCommit(state: RaftState): void {
+function advanceCommit(state: RaftState): void {
   const { log } = state
   const index = quorumOf(state, log.persistedIndex, (progress) => progress.matchIndex)
   if (index <= log.commitIndex || index < state.leadIndex) return
@@ -105,6 +105,12 @@ export function advanceCommit(state: RaftState): void {
   state.replicationDue = true
   settleOwnDoubt(state)
   concludeChange(state)
+}
+
+/** The own log is synced further. The others may have committed before that what ends this node's doubt. */
+export function noticeSynced(state: RaftState): void {
+  advanceCommit(state)
+  settleOwnDoubt(state)
 }
 
 // ---- replication

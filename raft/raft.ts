@@ -181,7 +181,7 @@ export class Raft {
     // A ready of the newer term is on its way to the disk and will tell more than this one (trap 5).
     if (token.term !== state.term) return
     state.log.persistedTo(token.lastIndex, token.lastTerm)
-    if (state.role === 'leader') leader.advanceCommit(state)
+    if (state.role === 'leader') leader.noticeSynced(state)
     else if (state.role === 'candidate' && countOwnVote(state)) leader.lead(state)
   }
 

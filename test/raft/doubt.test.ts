@@ -503,6 +503,20 @@ describe('a member in doubt', () => {
     expect(solo.status.doubt).toBe(0)
   })
 
+  test('that leads is whole again once its own disk has what the others committed without it, idle as the cluster is', () => {
+    const solo = inDoubt([1])
+    solo.ticks(60)
+    for (const from of solo.others) solo.hears(from, { ...vote(2, true, true), asked: 5 })
+    for (const from of solo.others) solo.hearsUnsynced(from, { ...vote(2, true), asked: 5 })
+    expect(solo.status.role).toBe('leader')
+    const accepted = { type: 'appendResponse', term: 2, success: true, index: 2, hintIndex: 0, hintTerm: 0 } as const
+    for (const from of solo.others) solo.hearsUnsynced(from, accepted)
+    expect(solo.status).toMatchObject({ commitIndex: 2, persistedIndex: 1, doubt: 5 })
+    solo.sync()
+    expect(solo.status.doubt).toBe(0)
+    expect(solo.readies.map(({ trusted }) => trusted)).toContain(5)
+  })
+
   test('does not take over from a leader', () => {
     const solo = inDoubt([1])
     solo.hears('n2', heartbeat(1))
