@@ -83,16 +83,18 @@ describe('a whole run', { timeout: 120_000 }, () => {
     const { run, place } = start('dead', '--nemesis', 'none', '--seconds', '600', '--seed', '1')
     await run.printed(/ [1-9]\d* operations/)
     const folder = path.join(place, readdirSync(place)[0]!)
+    const published = () => {
+      // What a SIGKILL cuts off is the last line.
+      const lines = readFileSync(path.join(folder, 'history.jsonl'), 'utf8').split('\n').slice(0, -1)
+      const events = lines.map((line) => JSON.parse(line) as Event)
+      return events.filter(({ f, type }) => f === 'publish' && type === 'ok').length
+    }
+    await eventually(() => published() > 0, { what: 'a publish is in the history' })
     const [node] = processesIn(folder)
     process.kill(node!, 'SIGSTOP')
     run.child.kill('SIGKILL')
     await run.ended()
-    // What a SIGKILL cuts off is the last line.
-    const lines = readFileSync(path.join(folder, 'history.jsonl'), 'utf8').split('\n').slice(0, -1)
-    const published = lines
-      .map((line) => JSON.parse(line) as Event)
-      .filter(({ f, type }) => f === 'publish' && type === 'ok')
-    expect(published.length).toBeGreaterThan(0)
+    expect(published()).toBeGreaterThan(0)
     expect(existsSync(path.join(folder, 'results.json'))).toBe(false)
     await eventually(() => processesIn(folder).length === 0, { what: 'its nodes are gone' })
   })
