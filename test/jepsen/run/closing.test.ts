@@ -4,7 +4,10 @@ import { closeClients } from '../../../jepsen-lite/run/closing.ts'
 import { type OpenProcess, WorkerPool } from '../../../jepsen-lite/workers/pool.ts'
 
 const module = path.join(import.meta.dirname, '../workers/fake-workloads.ts')
-const WITHIN_MS = 200
+/** For what ends: a word to the worker and one back. */
+const WITHIN_MS = 1_000
+/** For what never does. */
+const BRIEF_MS = 100
 let pool: WorkerPool
 let open: OpenProcess
 
@@ -37,5 +40,5 @@ it('a call of a consumer that only the close of its client ends hangs', async ()
 it('a close that does not end is told, and nobody waits for it; what hung before is told once', async () => {
   await tell('subscribe')
   await open.invoke({ f: 'neverClose', value: null })
-  expect(await closeClients(slots, pool, WITHIN_MS)).toEqual(['subscribe of c0', 'close of process 0'])
+  expect(await closeClients(slots, pool, BRIEF_MS)).toEqual(['subscribe of c0', 'close of process 0'])
 })
