@@ -129,7 +129,7 @@ describe('a change of the members', () => {
 
     // Its link is open, and nothing that is sent arrives.
     added.child.kill('SIGSTOP')
-    const late = await cluster(Object.values(founders), 'add', 'n4', '--promote', '--timeout', '1')
+    const late = await cluster(Object.values(founders), 'add', 'n4', '--promote', '--timeout', '3')
     expect([late.code, late.stdout]).toEqual([1, ''])
     expect(late.stderr).toMatch(/^meshmq: Timeout: 'n4' has not caught up with the log yet: [^\n]+\n$/)
     added.child.kill('SIGCONT')

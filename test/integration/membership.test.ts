@@ -153,7 +153,7 @@ describe('a node that has no address of a member', () => {
 
 describe('a leader that stops in good order', () => {
   it('hands over first: the next one leads the very next term, without an election timeout', async () => {
-    const mesh = closeAfterTest(await TestMesh.start({ heartbeatMs: 100, electionTimeoutMs: 1_500 }))
+    const mesh = closeAfterTest(await TestMesh.start({ heartbeatMs: 100, electionTimeoutMs: 4_000 }))
     const leader = await mesh.leader()
     const { term } = await statusOf(mesh.url(leader))
     const rest = mesh.ids.filter((id) => id !== leader)
@@ -162,7 +162,7 @@ describe('a leader that stops in good order', () => {
     const node = mesh.node(leader)
     const stopped = mesh.stopNode(leader)
     const next = await eventually(async () => rest.find((id) => mesh.node(id).status().role === 'leader'))
-    expect(performance.now() - startedAt).toBeLessThan(1_000)
+    expect(performance.now() - startedAt).toBeLessThan(3_000)
     expect((await statusOf(mesh.url(next))).term).toBe(term + 1)
     await client.publish('a', 1)
     await stopped
