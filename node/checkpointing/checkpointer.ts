@@ -314,7 +314,9 @@ export class Checkpointer {
         firstIndex,
         checkpointIndex: mark.index,
         live,
-        pinned: () => pins.pinned(),
+        // An install may have ended since: what it brought is pinned no more, and the former checkpoint does not refer to it.
+        pinned: () =>
+          this.#inForce.references === live ? pins.pinned() : [this.#inForce.references, ...pins.pinned()],
         isSuperseded: () => this.#uncompacted !== undefined,
         isShortOfRoom: this.#isShort,
       })

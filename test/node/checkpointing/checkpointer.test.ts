@@ -99,6 +99,17 @@ describe('a checkpointer', () => {
     expect(world.checkpoints.current?.mark.index).toBe(20)
   })
 
+  it('leaves alone, when the turn of a plan comes late, what was installed since that was made', async () => {
+    world.references = new Set([3])
+    world.apply(10)
+    await rest()
+    const [plan] = world.plans
+    expect(plan!.pinned!()).toEqual([])
+    await world.checkpoints.begin(markAt(20), 'installed').commit()
+    world.checkpointer.adopt(new Set([7]))
+    expect(plan!.pinned!().some((needed) => needed.has(7))).toBe(true)
+  })
+
   it('writes a large state again only after as much log', async () => {
     world.chunks = ['x'.repeat(3_000)]
     world.apply(10)
