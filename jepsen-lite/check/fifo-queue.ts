@@ -9,7 +9,7 @@
  *
  * A receive of which nobody knows what it got may have kept one message at most: it is the excuse for one that never came, and all that never
  * came may then have been out of sight too. One that knows what it got, and not whether its ack did anything, is an excuse for that message
- * alone, and for none if that message came again; what it got is judged by check/takings.ts.
+ * alone, and for none if that message came again. It was next when it was taken, all the same.
  */
 import type { Event } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
@@ -22,6 +22,8 @@ type QueueOperation =
   | { readonly f: 'publish'; readonly id: number }
   /** Null: there was nothing. */
   | { readonly f: 'receive'; readonly id: number | null }
+  /** Taken, and nobody knows whether for good. */
+  | { readonly f: 'taken'; readonly id: number }
   | { readonly f: 'length'; readonly length: number }
   /** All is over, and the queue was found empty. */
   | { readonly f: 'end' }
@@ -42,14 +44,19 @@ interface Circumstances {
   readonly ghosts: number
   /** How many messages may have been taken for good by receives of which nobody knows what they got. */
   readonly kept: number
-  /** Messages that may have been taken for good by receives that got them, and of whose acks nobody knows. */
-  readonly doubtful: ReadonlySet<number>
+  /** Messages that may have been taken for good by receives that got them, and of whose acks nobody knows; and by when they were. */
+  readonly doubtful: ReadonlyMap<number, number>
 }
 
 /** The messages in the queue, in order; the order of those that are hidden among themselves decides nothing. */
 function fifoQueue(circumstances: Circumstances): Model<readonly number[], QueueOperation> {
   const { hidden, receipts, ghosts, kept, doubtful } = circumstances
   const seen = (items: readonly number[]) => items.reduce((count, id) => count + (hidden.has(id) ? 0 : 1), 0)
+  /** Where it is, if it is next: nothing in sight is before it. */
+  const placeOf = (items: readonly number[], id: number) => {
+    const place = items.indexOf(id)
+    return place < 0 || seen(items.slice(0, place)) > 0 ? undefined : place
+  }
   /**
    * Whether the message can ever come from behind these: those in sight must be received before it. Asked when it is published, since the search
    * would try each order of the messages in a long queue until one comes out.
@@ -66,9 +73,12 @@ function fifoQueue(circumstances: Circumstances): Model<readonly number[], Queue
           return canFollow(items, operation.id) ? [...items, operation.id] : undefined
         case 'receive': {
           if (operation.id === null) return seen(items) === 0 ? items : undefined
-          const place = items.indexOf(operation.id)
-          return place < 0 || seen(items.slice(0, place)) > 0 ? undefined : items.toSpliced(place, 1)
+          const place = placeOf(items, operation.id)
+          return place === undefined ? undefined : items.toSpliced(place, 1)
         }
+        case 'taken':
+          // It may come back, and is out of sight until then.
+          return placeOf(items, operation.id) === undefined ? undefined : items
         case 'length': {
           const { length } = operation
           return length >= seen(items) && length <= items.length + ghosts ? items : undefined
@@ -108,18 +118,18 @@ interface Part extends Interval<QueueOperation> {
 class Receipts {
   readonly parts: Part[] = []
   readonly byId = new Map<number, Receipt>()
-  /** What was got by receives of whose acks nobody knows. */
-  readonly doubtful = new Set<number>()
+  /** What was got by receives of whose acks nobody knows, and when the first of them ended. */
+  readonly doubtful = new Map<number, number>()
   kept = 0
 
   take({ done, id, attempt, isAcked }: Taking): void {
     // What is no id is nobody's message.
     if (Number.isNaN(id)) return
-    if (!isAcked) return void this.doubtful.add(id)
     const { from } = done
-    const to = this.#place(done, id)
-    // One that comes twice is wrong whatever is said of it here.
-    if (!this.byId.has(id)) this.byId.set(id, { from, to, attempt })
+    const to = this.#place(done, { f: isAcked ? 'receive' : 'taken', id })
+    // One that is acked twice is wrong whatever is said of it here.
+    if (isAcked && !this.byId.has(id)) this.byId.set(id, { from, to, attempt })
+    if (!isAcked) this.doubtful.set(id, Math.min(to, this.doubtful.get(id) ?? to))
   }
 
   /** Of a queue: its receives and drains, and what they took. */
@@ -130,7 +140,7 @@ class Receipts {
       const { f, type, end } = done
       const { attempt, got } = fields(end?.value ?? null)
       const hasTaken = attempt !== undefined
-      if (f === 'receive' && type === 'ok' && !hasTaken) receipts.#place(done, null)
+      if (f === 'receive' && type === 'ok' && !hasTaken) receipts.#place(done, { f: 'receive', id: null })
       if (f === 'receive' && type === 'info' && !hasTaken) receipts.kept++
       // Its client died with what it knew, or does not know of the last one.
       if (f === 'drain' && type === 'info') receipts.kept += Array.isArray(got) ? 1 : operations.length
@@ -138,9 +148,9 @@ class Receipts {
     return receipts
   }
 
-  #place(done: Done, id: number | null): number {
+  #place(done: Done, operation: QueueOperation): number {
     const to = done.end!.index
-    this.parts.push({ done, from: done.from, to, operation: { f: 'receive', id } })
+    this.parts.push({ done, from: done.from, to, operation })
     return to
   }
 }
@@ -175,10 +185,10 @@ function partsOf(
     // It may have been taken, and given back, by any receive that nobody knows of.
     if (receipt === undefined && (isAnyUnseen || doubtful.has(id))) hidden.add(id)
     // What came was published before.
-    if (type === 'ok' || receipt !== undefined) {
-      const by = receipt === undefined || receipt.to <= from ? to : Math.min(to, receipt.to)
-      parts.push({ done, from, to: by, operation: { f, id } })
-    } else if (kept > 0 || doubtful.has(id) || !isDrained) ghosts++
+    const came = Math.min(receipt?.to ?? to, doubtful.get(id) ?? to)
+    const by = came <= from ? to : Math.min(to, came)
+    if (by !== Number.POSITIVE_INFINITY) parts.push({ done, from, to: by, operation: { f, id } })
+    else if (kept > 0 || !isDrained) ghosts++
   }
   if (isDrained) {
     const from = Math.max(...operations.map(({ invoke, end }) => end?.index ?? invoke.index)) + 0.25
@@ -198,7 +208,7 @@ export function checkFifoQueues(history: readonly Event[], budget = new Budget()
   let hidden = 0
   for (const [queue, ofQueue] of queues) {
     const takings = takingsOf(ofQueue)
-    anomalies.push(...checkTakings(queue, ofQueue, takings))
+    anomalies.push(...checkTakings(queue, takings))
     const { parts, circumstances, isDrained } = partsOf(ofQueue, takings)
     const verdict = linearize(fifoQueue(circumstances), parts, budget)
     if (!isDrained) undrained++

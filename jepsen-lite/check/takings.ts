@@ -1,12 +1,9 @@
 /**
- * What receives of one queue say that they got, whether or not anybody knows what became of it. The search for an order (fifo-queue.ts) leaves
- * out those whose acks have no answer, since their messages may be anywhere. That they were handed out is certain all the same, and judged here:
+ * What receives of one queue say that they got, and what of it no order of the operations (fifo-queue.ts) would show to be wrong:
  *
- * - `unexpected`: what was never published before, what was refused, and what is no id at all.
- * - `repeated`: one attempt at a message that was made twice. Attempts count from 1.
- * - `resurrected`: a later attempt than one whose ack was confirmed.
- *
- * Never: what is wrong among those that were acked. They have no place in any order then, which the search tells.
+ * - `unexpected`: what is no id at all.
+ * - `repeated`: one attempt at a message that was made twice, though not acked twice. Attempts count from 1.
+ * - `resurrected`: a later attempt than one whose ack was confirmed, got by a receive of whose ack nobody knows.
  */
 import type { Json } from '../history.ts'
 import type { Anomaly } from '../workload.ts'
@@ -39,24 +36,20 @@ export function takingsOf(operations: readonly Done[]): Taking[] {
   })
 }
 
-export function checkTakings(queue: string, operations: readonly Done[], takings: readonly Taking[]): Anomaly[] {
-  const publishes = operations.filter(({ f }) => f === 'publish')
-  const published = new Map(publishes.map((each) => [fields(each.invoke.value).id, each]))
-  const ofMessages = [...groupBy(takings, ({ id }) => id).values()]
+export function checkTakings(queue: string, takings: readonly Taking[]): Anomaly[] {
+  const messages = groupBy(takings, ({ id }) => id)
+  const strange = messages.get(Number.NaN) ?? []
+  messages.delete(Number.NaN)
+  const ofMessages = [...messages.values()]
   return [
-    ...takings.flatMap((taking) => unexpected(queue, taking, published.get(taking.id))),
+    ...strange.map((taking) => unexpected(queue, taking)),
     ...ofMessages.flatMap((ofMessage) => [...repeated(queue, ofMessage), ...resurrected(queue, ofMessage)]),
   ]
 }
 
-function unexpected(queue: string, { done, id, isAcked }: Taking, publish: Done | undefined): Anomaly[] {
-  const isId = !Number.isNaN(id)
-  const isPublished = publish !== undefined && publish.type !== 'fail' && publish.from < done.end!.index
-  if (isId && (isAcked || isPublished)) return []
-  const what = isId
-    ? `got ${id}, which ${publish?.type === 'fail' ? 'was refused' : 'nobody had published'}`
-    : 'got no id'
-  return [{ type: 'unexpected', message: `${queue}: process ${done.process} ${what}`, events: eventsOf(done) }]
+function unexpected(queue: string, { done }: Taking): Anomaly {
+  const message = `${queue}: what process ${done.process} got is no id`
+  return { type: 'unexpected', message, events: eventsOf(done) }
 }
 
 function repeated(queue: string, ofMessage: readonly Taking[]): Anomaly[] {
