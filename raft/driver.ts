@@ -23,6 +23,12 @@ const TICK_MS = 10
 /** Data applied in one turn, before other work of the event loop gets its chance. */
 const APPLY_BYTES_MAX = 1024 * 1024
 
+/**
+ * What is held back behind one write: of more, the oldest are lost, as they might be on the way. A leader asks at each heartbeat, and a
+ * disk may stand still for days.
+ */
+const HELD_MESSAGES_MAX = 1_000
+
 export interface RaftDriverOptions extends Omit<RaftOptions, 'recovered'> {
   readonly storage: LogStorage
   readonly transport: Transport
@@ -270,7 +276,8 @@ export class RaftDriver {
     }
     const last = this.#writes.at(-1)
     if (last === undefined) for (const message of messagesAfterSync) this.#transport.send(message)
-    else if (messagesAfterSync.length > 0) last.messages = [...last.messages, ...messagesAfterSync]
+    else if (messagesAfterSync.length > 0)
+      last.messages = [...last.messages, ...messagesAfterSync].slice(-HELD_MESSAGES_MAX)
   }
 
   /** One function for all writes: storage confirms them in order. */

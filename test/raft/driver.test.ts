@@ -133,6 +133,26 @@ describe('the disk', () => {
     expect(answers()).toEqual([...answers()].sort((a, b) => a - b))
   })
 
+  test('that stands still holds back no more than the newest answers, however long the leader asks', async () => {
+    const world = new World()
+    const leader = await world.elect()
+    const [follower] = world.followers
+    follower!.storage.isHeld = true
+    leader.propose('a')
+    await world.clock.rest()
+    const asked = world.mesh.sent.findLast(({ type, to }) => type === 'appendRequest' && to === follower!.id)!
+    for (let turn = 0; turn < 30; turn++) {
+      for (let i = 0; i < 100; i++) follower!.driver.receive(asked)
+      await world.clock.turn()
+    }
+    world.mesh.sent.length = 0
+    follower!.storage.release()
+    await world.clock.rest()
+    const answers = world.mesh.sent.filter(({ type, from }) => type === 'appendResponse' && from === follower!.id)
+    expect(answers.length).toBeLessThan(1_100)
+    expect(answers.at(-1)).toMatchObject({ success: true, index: leader.driver.status().lastIndex })
+  })
+
   test('appends leave while the leader’s own write is under way, but it does not count itself (trap 4)', async () => {
     const world = new World()
     const leader = await world.elect()
