@@ -152,6 +152,8 @@ export class Installer {
       logger.info('an install is done', { from: from.id, index: mark.index, references: staged.references.size })
       checkpointer.installed()
     } finally {
+      // Questions that are open still would be asked for ever, of a leader that is gone perhaps.
+      controller.abort()
       this.#staged = undefined
       resume()
     }

@@ -222,6 +222,18 @@ describe('an install', () => {
     expect(taker.journal).toContain('installed 110')
   })
 
+  it('asks nothing more once it was given up, though questions are open', async () => {
+    await leader.hold(200, ['?', 'a', 'b', 'c'])
+    let answers = 0
+    wire.loses = () => answers++ > 0
+    taker.installer.offer(offerOf('leader', 200))
+    await rest()
+    expect(taker.installer.underWay).toBeUndefined()
+    const asked = wire.requests.length
+    for (let second = 0; second < 3; second++) await clock.advance(FETCH_RESEND_MS)
+    expect(wire.requests.length).toBe(asked)
+  })
+
   it('has bodies that the leader lacks from another peer, and waits when nobody has them', async () => {
     leader.entries.kept.delete(8)
     taker.installer.offer(offerOf('leader', 100))
