@@ -137,7 +137,7 @@ describe('a relay', () => {
 
   it('ends all connections when it is severed, refuses new ones for that time, and lets them through afterwards', async () => {
     const client = await dialThrough()
-    relay.sever(300)
+    relay.sever(2_000)
     await eventually(() => client.isClosed && upstream.ended[0])
     const refused = await dial()
     await eventually(() => refused.isClosed)
