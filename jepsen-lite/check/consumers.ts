@@ -31,6 +31,8 @@ export interface ConsumersOptions {
   readonly concurrency: number
   /** Name of the queue that only this process consumes, one message at a time. */
   readonly soloOf: (process: number) => string
+  /** Where a publish `to` that goes, when this process makes it. */
+  readonly topicOf: (process: number, to: string) => string
   /** Queues whose messages are given back with a delay at times, and so lose their places for a while. */
   readonly isDelayed: (queue: string) => boolean
 }
@@ -40,7 +42,7 @@ const STATUS_LATE = 100e6
 
 export function checkConsumers(
   history: readonly Event[],
-  { concurrency, soloOf, isDelayed }: ConsumersOptions,
+  { concurrency, soloOf, topicOf, isDelayed }: ConsumersOptions,
 ): CheckResult {
   const operations = operationsOf(history)
   const drained = isDrained(operations, concurrency)
@@ -55,7 +57,11 @@ export function checkConsumers(
     ...(drained ? losses(deliveries, publishes) : []),
     ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
     ...anomaliesOf(deliveries),
-    ...misrouted(deliveries),
+    ...misrouted(deliveries, (id) => {
+      const publish = publishes.get(id)
+      const { to } = fields(publish?.invoke.value ?? null)
+      return publish === undefined || to === undefined ? undefined : topicOf(publish.process, String(to))
+    }),
     ...checkPrefetch(history),
     ...checkOwners(history),
   ]

@@ -201,15 +201,19 @@ export function unexpectedDeliveries(
   return anomalies
 }
 
-/** `misrouted`: under another topic than the one that its queue is bound to, which is the queue's own name. */
-export function misrouted(deliveries: readonly Delivery[]): Anomaly[] {
-  return deliveries
-    .filter(({ topic, queue }) => topic !== queue)
-    .map(({ id, queue, topic, event }) => ({
-      type: 'misrouted',
-      message: `${JSON.stringify(id)} is in ${queue} with topic ${topic}, which was not bound to it`,
-      events: [event.index],
-    }))
+/**
+ * `misrouted`: under another topic than the one that its queue is bound to, which is the queue's own name; or published to another one
+ * (`topicOf`, by what its publisher called it; undefined: nobody tells).
+ */
+export function misrouted(deliveries: readonly Delivery[], topicOf: (id: Json) => Json | undefined): Anomaly[] {
+  return deliveries.flatMap(({ id, queue, topic, event }) => {
+    const published = topicOf(id) ?? topic
+    if (topic === queue && published === queue) return []
+    const what = `${JSON.stringify(id)}, published to ${published}, is in ${queue} with topic ${topic}`
+    return [
+      { type: 'misrouted', message: `${what}, and that queue is bound to its own name alone`, events: [event.index] },
+    ]
+  })
 }
 
 /** Where a publish stands: it surely came before another one if it ended before that was invoked, or stands before it in one operation. */

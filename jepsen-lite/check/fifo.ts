@@ -57,7 +57,7 @@ export function checkFifo(history: readonly Event[], concurrency: number): Check
     ...(drained ? drops(deliveries, { from: drainedFrom(operations), isAcknowledged }) : []),
     ...unexpectedDeliveries(deliveries, byId),
     ...anomaliesOf(deliveries),
-    ...misrouted(deliveries),
+    ...misrouted(deliveries, (id) => fields(byId.get(id)?.invoke.value ?? null).queue),
   ]
   const first = deliveries.filter(({ attempt }) => attempt === 1).length
   const counts = {

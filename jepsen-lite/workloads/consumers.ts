@@ -77,12 +77,18 @@ export const consumers: Workload = {
     checkConsumers(history, {
       concurrency,
       soloOf: (process) => ownOf('solo', process),
+      topicOf,
       isDelayed: (queue) => SHARED.includes(queue),
     }),
 }
 
 function ownOf(kind: string, process: number): string {
   return `consumers.${kind}.${process}`
+}
+
+/** The queues of which each process has one are called by their kind. */
+function topicOf(process: number, to: string): string {
+  return OWN.includes(to) ? ownOf(to, process) : to
 }
 
 function plan({ random, concurrency }: PlanContext): Plan {
@@ -150,7 +156,7 @@ class ConsumersClient implements WorkloadClient {
       if (f === 'own') return await this.#own(String(queue), Number(holdMs))
       if (f === 'away') await this.#away(Number(ms))
       else if (f === 'renew') await this.#renew(String(which))
-      else await this.#client.publish(this.#topicOf(String(to)), { ...paddedById(id ?? null), fates })
+      else await this.#client.publish(topicOf(this.#context.process, String(to)), { ...paddedById(id ?? null), fates })
       return { type: 'ok' }
     } catch (error) {
       return completionOf(error)
@@ -165,10 +171,6 @@ class ConsumersClient implements WorkloadClient {
   async #away(ms: number): Promise<void> {
     this.#relay.sever(ms)
     await sleep(ms)
-  }
-
-  #topicOf(to: string): string {
-    return OWN.includes(to) ? ownOf(to, this.#context.process) : to
   }
 
   /** None comes back before all are gone. */

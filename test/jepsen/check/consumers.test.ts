@@ -6,6 +6,7 @@ import { bad, found, good, Story } from './story.ts'
 const options = {
   concurrency: 1,
   soloOf: (process: number) => `solo.${process}`,
+  topicOf: (process: number, to: string) => (to === 'solo' ? `solo.${process}` : to),
   isDelayed: (queue: string) => queue === 'shared',
 }
 const verdict = (story: Story) => found(checkConsumers(story.history, options))
@@ -67,6 +68,13 @@ describe('consumers are served wrong', () => {
           .drained(),
       ),
     ).toEqual(bad('misrouted'))
+  })
+
+  it('when a message is in another queue than it was published to, whatever topic it tells', () => {
+    const subscribed = () => new Story().tell('0 shared#1', 'subscribe', { queue: 'shared', prefetch: 2 })
+    const to = (topic: string) => subscribed().did(0, 'publish', { id: 1, to: topic }).take(shared(1)).drained()
+    expect(verdict(to('shared'))).toEqual(good)
+    expect(verdict(to('solo'))).toEqual(bad('misrouted'))
   })
 
   it('when an acknowledged message never comes', () => {

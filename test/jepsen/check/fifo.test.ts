@@ -170,6 +170,12 @@ describe('beside order', () => {
     ).toEqual(bad('misrouted'))
   })
 
+  it('is no message in a queue that it was not published to, beside its own or instead', () => {
+    const elsewhere = { ...handed(1, 1, 'c2'), queue: 'other', topic: 'other' }
+    expect(judged(story().publish([1]).take(handed(1)).take(elsewhere))).toEqual(bad('misrouted'))
+    expect(judged(story().publish([1]).take(elsewhere))).toEqual(bad('misrouted'))
+  })
+
   it('nothing can be called lost before all is drained', () => {
     expect(found(checkFifo(story().publish([1]).history, 1))).toEqual({ valid: 'unknown', types: [] })
   })
