@@ -3,7 +3,7 @@
  * in, and once. Jepsen counts duplicates; here a message that is *stored* twice is a failure, while another attempt at the same message is
  * what at-least-once delivery is.
  *
- * Anomalies: lost, dropped, corrupt, unexpected, misnamed, duplicated, repeated, resurrected.
+ * Anomalies: lost, dropped, corrupt, unexpected, misnamed, duplicated, repeated, resurrected, early.
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
@@ -42,7 +42,7 @@ export function checkAccounting(history: readonly Event[], { concurrency }: Acco
   return resultOf(anomalies, counts, drained)
 }
 
-const KINDS = ['lost', 'dropped', 'corrupt', 'unexpected', 'misnamed', 'duplicated', 'repeated', 'resurrected']
+const KINDS = ['lost', 'dropped', 'corrupt', 'unexpected', 'misnamed', 'duplicated', 'repeated', 'resurrected', 'early']
 
 function idOf({ value }: Event): Json {
   return fields(value).id ?? null

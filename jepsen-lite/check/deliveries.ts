@@ -4,7 +4,7 @@
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly } from '../workload.ts'
-import { type Done, eventsOf, fields } from './operations.ts'
+import { type Done, eventsOf, fields, timeOf } from './operations.ts'
 
 /** One attempt at one message of a queue. */
 export interface Delivery {
@@ -76,7 +76,7 @@ const indexes = (deliveries: readonly Delivery[]) => deliveries.map(({ event }) 
 
 /** What is wrong whatever the workload: its own rules come beside these. */
 export function anomaliesOf(deliveries: readonly Delivery[]): Anomaly[] {
-  return [corruptions, duplicates, repeatedAttempts, resurrections].flatMap((rule) => rule(deliveries))
+  return [corruptions, duplicates, repeatedAttempts, resurrections, earlyAttempts].flatMap((rule) => rule(deliveries))
 }
 
 /** `corrupt`: handed out with another body than its publisher's. */
@@ -124,6 +124,26 @@ export function resurrections(deliveries: readonly Delivery[]): Anomaly[] {
       const what = `${message} of ${queue} came as attempt ${late.attempt} after attempt ${attempt} had a confirmed ${settle!.as}`
       const events = [ended.event.index, settle!.event.index, ended.settled!.index, late.event.index]
       anomalies.push({ type: 'resurrected', message: what, events: events.sort((a, b) => a - b) })
+    }
+  }
+  return anomalies
+}
+
+/**
+ * `early`: a later attempt than one that was given back, and told before that: the cluster has confirmed that the message was its consumer's
+ * still, so it was two consumers' at once. By when they told it.
+ */
+export function earlyAttempts(deliveries: readonly Delivery[]): Anomaly[] {
+  const anomalies: Anomaly[] = []
+  for (const group of groupBy(deliveries, ({ queue, message }) => `${queue} ${message}`).values()) {
+    for (const { attempt, consumer, event, settle, settled } of group) {
+      if (settle?.as !== 'nack' || settled === undefined) continue
+      for (const late of group) {
+        if (late.attempt <= attempt || timeOf(late.event) >= timeOf(settle.event)) continue
+        const what = `${late.message} of ${late.queue} came to ${late.consumer} as attempt ${late.attempt} while ${consumer} held attempt ${attempt}`
+        const events = [event.index, late.event.index, settle.event.index, settled.index]
+        anomalies.push({ type: 'early', message: what, events: events.sort((a, b) => a - b) })
+      }
     }
   }
   return anomalies

@@ -2,7 +2,7 @@
  * Judges publishes that were sent again and again: each acknowledged one is stored once, under the id that its publisher was told; what was
  * refused is not; what nobody knows of is stored once at most. Those of one publisher are stored in the order of its calls.
  *
- * Anomalies: lost, dropped, corrupt, duplicated, misnamed, unexpected, reordered, repeated, resurrected.
+ * Anomalies: lost, dropped, corrupt, duplicated, misnamed, unexpected, reordered, repeated, resurrected, early.
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'

@@ -2,7 +2,7 @@
  * Judges fan-out: each acknowledged publish is once in each queue that was bound to its topic; what is in one of them is in all, whatever
  * its publisher was told; what was refused is nowhere.
  *
- * Anomalies: lost, dropped, partial, misrouted, unexpected, duplicated, repeated, resurrected.
+ * Anomalies: lost, dropped, partial, misrouted, unexpected, duplicated, repeated, resurrected, early.
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'

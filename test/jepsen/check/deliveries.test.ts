@@ -3,6 +3,7 @@ import {
   deliveriesOf,
   drops,
   duplicates,
+  earlyAttempts,
   reorderings,
   repeatedAttempts,
   resurrections,
@@ -61,6 +62,18 @@ describe('attempts', () => {
   it('have ended also when the later one was recorded earlier', () => {
     const { history } = new Story().deliver(again).take(one)
     expect(types(resurrections(deliveriesOf(history)))).toEqual([['resurrected', 0, 1, 2, 3]])
+  })
+
+  it("come early when the former one was given back later, and was its consumer's until then", () => {
+    const { history } = new Story().deliver(one).deliver(again).settle(one, 'nack').settled(one)
+    expect(types(earlyAttempts(deliveriesOf(history)))).toEqual([['early', 0, 1, 2, 3]])
+  })
+
+  it('come in time when the former one was lost, or given back before by the clock of those who told', () => {
+    const lost = new Story().deliver(one).deliver(again).settle(one, 'nack').lost(one)
+    expect(earlyAttempts(deliveriesOf(lost.history))).toEqual([])
+    const heardLate = new Story().deliver(one).deliver(again).settle(one, 'nack').heardLate(5).settled(one)
+    expect(earlyAttempts(deliveriesOf(heardLate.history))).toEqual([])
   })
 
   it('go on after a nack, after an ack without confirmation, and late ones come late', () => {
