@@ -113,7 +113,7 @@ export class NodeCore {
       storage: wal.group(GROUP),
       recovered: this.#options.recovered,
       doubt: storage.doubt?.number ?? 0,
-      founded: identity.clusterId !== undefined,
+      founded: identity.founded,
       clock,
       wallNow,
       random,

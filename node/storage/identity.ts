@@ -35,6 +35,10 @@ export interface IdentityRecord {
   readonly incarnation: Incarnation
   /** Absent until the log's first entry is known. */
   readonly clusterId?: string
+  /** Once it was built again from the log: what else it had told is lost. */
+  readonly rebuilt?: true
+  /** There was a cluster, whose id was lost together with all that could tell it. */
+  readonly founded?: true
   /** True since a committed membership has listed this directory. Not before: a log may come from a leader whose word is never committed. */
   readonly joined?: true
   /** The write-ahead log was opened once: from then on its absence is damage. */
@@ -87,9 +91,19 @@ export class Identity {
     return this.#record.clusterId
   }
 
+  /** The directory was part of a cluster, whether it still knows of which or not. */
+  get founded(): boolean {
+    return this.#record.clusterId !== undefined || this.#record.founded === true
+  }
+
   /** It was a member of its cluster once, and may be still. */
   get joined(): boolean {
     return this.#record.joined === true
+  }
+
+  /** That it does not know a cluster does not mean that there was none. */
+  get rebuilt(): boolean {
+    return this.#record.rebuilt === true
   }
 
   get logBegun(): boolean {
@@ -122,6 +136,11 @@ export class Identity {
   /** Remembers that a committed membership lists this directory. */
   async markJoined(): Promise<void> {
     await this.#replace((record) => (record.joined ? record : { ...record, joined: true }))
+  }
+
+  /** Remembers that there is a cluster: whatever becomes of log and checkpoint, this directory founds no other one. */
+  async markFounded(): Promise<void> {
+    await this.#replace((record) => (this.founded ? record : { ...record, founded: true }))
   }
 
   async markLogBegun(): Promise<void> {
@@ -160,7 +179,7 @@ async function findRecord(options: IdentityOptions): Promise<{ record: IdentityR
     return { record: { nodeId, incarnation: mintIncarnation(), logBegun: false, bootId: 0 }, origin: 'minted' }
   }
   const identity = await options.readLogIdentity()
-  if (identity !== undefined) return { record: { ...identity, logBegun: true, bootId: 0 }, origin }
+  if (identity !== undefined) return { record: { ...identity, rebuilt: true, logBegun: true, bootId: 0 }, origin }
   const advice = "'meshmq repair' tells what can be done"
   if (origin === 'damaged') {
     throw new IdentityError('IdentityDamaged', `the identity of the data directory cannot be read; ${advice}`)

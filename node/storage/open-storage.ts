@@ -225,6 +225,9 @@ class Opening {
     const [damage] = report.damages
     if (damage !== undefined) this.#refuseIfAlone(report.membership, damage)
     if (!report.forgets) return
+    // A log whose first entry is damaged may come out empty, as if there had never been one.
+    if (report.membership !== undefined || (damage !== undefined && this.#identity.rebuilt))
+      await this.#identity.markFounded()
     const what = damage === undefined ? 'the end of the log was torn' : `${damage.file}: ${damage.what}`
     await this.#doubts.raise(this.#mark(this.#identity.bootId, what))
   }
@@ -236,6 +239,8 @@ class Opening {
     if (misfit === undefined) return
     const { base, forgets, what } = misfit
     if (forgets) {
+      // Of a log that began behind a checkpoint that is lost, too, nothing else will tell that there was one.
+      await this.#identity.markFounded()
       this.#refuseIfAlone(recovered.memberships.at(-1), { file: this.#logDirectory, offset: 0, what })
       await this.#doubts.raise(this.#mark(this.#identity.bootId, what))
     }

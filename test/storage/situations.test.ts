@@ -277,6 +277,40 @@ test('an identity that had to be built again learns its cluster from the checkpo
   expect(await world.with(async ({ identity }) => [identity.origin, identity.clusterId])).toEqual(['stored', 'c1'])
 })
 
+describe('an identity that had to be built again, and has no checkpoint to tell its cluster,', () => {
+  const isFounded = (world: StorageWorld) => world.with(async ({ identity }) => identity.founded)
+
+  test('knows by the log that is lost with it that there was one, at each later start too, so that it founds no other', async () => {
+    const world = new StorageWorld()
+    await world.prepare({ voters: 3, compacted: true })
+    world.store.lose()
+    expect(await outcomeOf(world, false)).toBe('1–0 ?')
+    expect([await isFounded(world), await isFounded(world)]).toEqual([true, true])
+  })
+
+  test('knows it of a log whose first entry is damaged, wherever the power goes', async () => {
+    for (let ms = 0; ms < 30; ms++) {
+      const world = new StorageWorld()
+      await world.prepare({ voters: 3, compacted: false })
+      const { path, offset } = await world.find('c1')
+      const bytes = world.world.files.contents(path)
+      bytes[offset] = (bytes[offset] as number) ^ 1
+      world.store.lose()
+      await world.openAndCrash(ms)
+      expect(await outcomeOf(world, false)).toBe('1–0 ?')
+      expect([ms, await isFounded(world)]).toEqual([ms, true])
+    }
+  })
+
+  test('takes part in the founding of its cluster if nothing was ever in its log', async () => {
+    const world = new StorageWorld()
+    await world.with(async () => {})
+    world.store.lose()
+    expect(await outcomeOf(world, false)).toBe('1–0 ?')
+    expect(await isFounded(world)).toBe(false)
+  })
+})
+
 test('a checkpoint of another cluster is refused', async () => {
   const world = new StorageWorld()
   await world.prepare({ voters: 3, compacted: false })
