@@ -3,7 +3,7 @@
  * in, and once. Jepsen counts duplicates; here a message that is *stored* twice is a failure, while another attempt at the same message is
  * what at-least-once delivery is.
  *
- * Anomalies: lost, dropped, corrupt, unexpected, misnamed, duplicated, repeated, resurrected, early.
+ * Anomalies: lost, dropped, corrupt, unexpected, misnamed, duplicated, repeated, resurrected, early, prefetch.
  */
 import type { Event, Json } from '../history.ts'
 import type { Anomaly, CheckResult } from '../workload.ts'
@@ -15,7 +15,10 @@ export interface AccountingOptions {
   readonly concurrency: number
 }
 
-/** Publishes are operations `publish` with `{ id }`, completed with `{ id, message }`; deliveries as workloads/taker.ts tells them. */
+/**
+ * Publishes are operations `publish` with `{ id }`, completed with `{ id, message }`; receives with `{ max }`, completed with `{ messages }`;
+ * deliveries as workloads/taker.ts tells them.
+ */
 export function checkAccounting(history: readonly Event[], { concurrency }: AccountingOptions): CheckResult {
   const operations = operationsOf(history)
   const drained = isDrained(operations, concurrency)
@@ -29,6 +32,7 @@ export function checkAccounting(history: readonly Event[], { concurrency }: Acco
     ...unexpected(known, byId),
     ...misnamed(publishes, byId),
     ...anomaliesOf(deliveries),
+    ...excesses(operations),
   ]
   const recovered = publishes.filter(({ type, invoke }) => type === 'info' && byId.has(idOf(invoke)))
   const counts = {
@@ -42,7 +46,29 @@ export function checkAccounting(history: readonly Event[], { concurrency }: Acco
   return resultOf(anomalies, counts, drained)
 }
 
-const KINDS = ['lost', 'dropped', 'corrupt', 'unexpected', 'misnamed', 'duplicated', 'repeated', 'resurrected', 'early']
+const KINDS = [
+  'lost',
+  'dropped',
+  'corrupt',
+  'unexpected',
+  'misnamed',
+  'duplicated',
+  'repeated',
+  'resurrected',
+  'early',
+  'prefetch',
+]
+
+/** `prefetch`: a receive got more messages than it asked for. */
+function excesses(operations: readonly Done[]): Anomaly[] {
+  return operations.flatMap((done) => {
+    const { messages } = fields(done.end?.value ?? null)
+    const { max } = fields(done.invoke.value)
+    if (done.f !== 'receive' || !Array.isArray(messages) || messages.length <= Number(max)) return []
+    const what = `process ${done.process} asked for ${max} messages and got ${messages.length}`
+    return [{ type: 'prefetch', message: what, events: eventsOf(done) }]
+  })
+}
 
 function idOf({ value }: Event): Json {
   return fields(value).id ?? null

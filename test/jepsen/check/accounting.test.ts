@@ -12,6 +12,11 @@ class Tale {
     return this.#add(0, type, 'publish', type === 'ok' ? { id, message } : { id })
   }
 
+  receive(max: number, ...messages: string[]): this {
+    this.#add(1, 'invoke', 'receive', { max, waitMs: 0 })
+    return this.#add(1, 'ok', 'receive', { messages })
+  }
+
   deliver(id: number, attempt = 1, message = `m${id}`, consumer = 'c'): this {
     return this.#add(consumer, 'ok', 'deliver', { queue: 'q', message, attempt, id, topic: 't' })
   }
@@ -86,6 +91,13 @@ describe('the accounting of a queue', () => {
     const told = () => new Tale().publish(1).deliver(1)
     expect(check(told().drained()).anomalies).toMatchObject([{ type: 'dropped', events: [2] }])
     expect(typesOf(told().deliver(1, 2, 'm1', 'd').acked(1, 2, 'm1', 'd').drained())).toEqual([])
+  })
+
+  it('calls prefetch what a receive got beyond what it asked for', () => {
+    expect(typesOf(new Tale().receive(2, 'm1', 'm2').receive(1).drained())).toEqual([])
+    expect(check(new Tale().receive(2, 'm1', 'm2', 'm3').drained()).anomalies).toMatchObject([
+      { type: 'prefetch', events: [0, 1] },
+    ])
   })
 
   it('calls corrupt what came out with another body', () => {
