@@ -52,13 +52,14 @@ export function tearTail(dataDir: string, random: Random): Damage | undefined {
   })
 }
 
-/** Flips single bits in what the log's segments hold. */
+/** Flips single bits in what the log's segments hold; one at least in a batch: what is between two batches is nobody's, and often half of it all. */
 export function flipLogBits(dataDir: string, flips: number, random: Random): Damage | undefined {
-  const used = segments(dataDir).flatMap((file) => {
-    const last = batchesOf(file).at(-1)
-    return last === undefined ? [] : { file, from: 0, to: last.to }
+  const batches = segments(dataDir).map(batchesOf)
+  const used = batches.flatMap((ofFile) => {
+    const last = ofFile.at(-1)
+    return last === undefined ? [] : { file: last.file, from: 0, to: last.to }
   })
-  return flip(used, flips, random)
+  return flip(used, flips, random, batches.flat())
 }
 
 /** Flips single bits in the tables of the store, where checkpoints are. */
@@ -112,18 +113,24 @@ function lastBatch(dataDir: string): Extent | undefined {
 
 // ---- bytes
 
-function flip(extents: readonly Extent[], flips: number, random: Random): Damage | undefined {
-  const total = extents.reduce((sum, { from, to }) => sum + to - from, 0)
-  if (total === 0) return undefined
-  const places = Array.from({ length: flips }, () => {
-    let at = random.below(total)
-    for (const { file, from, to } of extents) {
-      if (at < to - from) return flipBit(file, from + at, random.below(8))
-      at -= to - from
-    }
-    throw new RangeError('behind all extents')
-  })
+/** The first of them in what `first` says. */
+function flip(extents: readonly Extent[], flips: number, random: Random, first = extents): Damage | undefined {
+  if (lengthOf(first) === 0) return undefined
+  const places = Array.from({ length: flips }, (_, i) => flipOne(i === 0 ? first : extents, random))
   return { what: `flipped a bit at ${places.join(', ')}`, bytes: flips }
+}
+
+function flipOne(extents: readonly Extent[], random: Random): string {
+  let at = random.below(lengthOf(extents))
+  for (const { file, from, to } of extents) {
+    if (at < to - from) return flipBit(file, from + at, random.below(8))
+    at -= to - from
+  }
+  throw new RangeError('behind all extents')
+}
+
+function lengthOf(extents: readonly Extent[]): number {
+  return extents.reduce((sum, { from, to }) => sum + to - from, 0)
 }
 
 function flipBit(file: string, at: number, bit: number): string {

@@ -89,6 +89,17 @@ describe('flipped bits', () => {
     }
   })
 
+  it('hurt something: one at least is in a batch, not in what is between them', () => {
+    for (let seed = 0; seed < 50; seed++) {
+      writeSegment(1, [60, 60, 60, 60])
+      const before = readFileSync(segment(1))
+      flipLogBits(dataDir, 1, seeded(seed))
+      const [at] = differences(before, readFileSync(segment(1))) as [number]
+      expect(at).toBeGreaterThanOrEqual(SECTOR)
+      expect(at % SECTOR).toBeLessThan(100)
+    }
+  })
+
   it('of the store are in its tables, not in its books', () => {
     mkdirSync(path.join(dataDir, 'store'))
     for (const name of ['000005.ldb', 'MANIFEST-000002', 'CURRENT']) {
