@@ -14,7 +14,7 @@ import { MEMBERS_MAX } from '../config.ts'
 import { fetchAdmin } from './admin-client.ts'
 import { NodeProcess } from './node-process.ts'
 import { printLine } from './output.ts'
-import { parseInteger } from './parse.ts'
+import { logLevelOption, parseInteger } from './parse.ts'
 import { aborted, stopSignal } from './session.ts'
 
 interface DevCommandOptions {
@@ -40,7 +40,7 @@ export function addDevCommand(program: Command): void {
       DEFAULT_PORT,
     )
     .option('--data <dir>', 'where the nodes keep their data', path.join('data', 'dev'))
-    .option('--log-level <level>', 'of the nodes: debug, info, warn, error', 'warn')
+    .addOption(logLevelOption('of the nodes').default('warn'))
     .addHelpText(
       'after',
       `

@@ -3,7 +3,7 @@
  * The command line: one command group a file, and here what they share: how a failure is told (one line on standard error,
  * a code of the registry in it) and with which exit code.
  *
- *     0 done   1 it failed   2 it was called wrongly
+ *     0 done   1 it failed   2 it was called wrongly: commander says so, or the code is Validation
  *
  * Never: process.exit before standard output is written. A command that has finished leaves nothing behind that keeps
  * the process alive, so the process ends by itself.
@@ -70,9 +70,10 @@ async function run(args: readonly string[]): Promise<number> {
 }
 
 function fail(error: unknown): number {
-  tell(codeOf(error), explain(error))
+  const code = codeOf(error)
+  tell(code, explain(error))
   if (process.env.MESHMQ_DEBUG !== undefined && error instanceof Error) process.stderr.write(`${error.stack}\n`)
-  return EXIT_FAILURE
+  return code === 'Validation' ? EXIT_USAGE : EXIT_FAILURE
 }
 
 function tell(code: string, message: string): void {

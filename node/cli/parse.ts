@@ -1,9 +1,10 @@
 /**
  * Arguments as commander hands them over, turned into values. What is wrong with one is told in a sentence.
  */
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import { MeshError } from '../../wire/errors.ts'
 import { limits } from '../../wire/limits.ts'
+import { logLevels } from '../logger.ts'
 
 /** A whole number from `least` to `most`. */
 export function parseInteger(least: number, most: number = Number.MAX_SAFE_INTEGER) {
@@ -13,6 +14,11 @@ export function parseInteger(least: number, most: number = Number.MAX_SAFE_INTEG
     const upTo = most === Number.MAX_SAFE_INTEGER ? ` of at least ${least}` : ` from ${least} to ${most}`
     throw new InvalidArgumentError(`It must be a whole number${upTo}.`)
   }
+}
+
+/** `--log-level`, which lets through what a logger knows. */
+export function logLevelOption(text: string): Option {
+  return new Option('--log-level <level>', text).choices(logLevels)
 }
 
 /** For options that may be given several times, each of them with several values between commas. */

@@ -7,7 +7,7 @@ import type { Command } from 'commander'
 import { MeshError } from '../../wire/errors.ts'
 import type { NodeOptions } from '../index.ts'
 import { jsonLogger, type LogLevel, logLevels, textLogger } from '../logger.ts'
-import { collectList, collectMembers } from './parse.ts'
+import { collectList, collectMembers, logLevelOption } from './parse.ts'
 import { aborted, stopSignal } from './session.ts'
 
 interface StartCommandOptions {
@@ -39,7 +39,7 @@ export function addStartCommand(program: Command): void {
     .option('--secret-file <file>', 'file that holds the secret')
     .option('--token <token>', 'what clients must show, repeatable (MESHMQ_TOKENS)', collectList)
     .option('--origin <origin>', 'browser origin that may connect, repeatable', collectList)
-    .option('--log-level <level>', `${logLevels.join(', ')} (default: info)`)
+    .addOption(logLevelOption('default: info'))
     .option('--json', 'log as JSON lines')
     .addHelpText(
       'after',

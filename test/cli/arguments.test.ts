@@ -64,8 +64,19 @@ describe('wrong arguments are told on one line with exit code 2', () => {
     ['a server that is no URL', ['queue', 'ls', '--server', 'localhost:7101'], /'localhost:7101' is not a ws:\/\/ or/],
     ['one of a change, too', ['cluster', 'remove', 'n1', '-s', 'localhost:7101'], /'localhost:7101' is not a ws:/],
     ['a cluster without URLs', ['start', '--cluster', 'n1,n2'], /must be a list such as/],
+    [
+      'an unknown log level',
+      ['start', '--log-level', 'loud'],
+      /'loud' is invalid. Allowed choices are debug, info, warn/,
+    ],
+    ['one for the nodes of dev', ['dev', '--log-level', 'loud'], /'loud' is invalid. Allowed choices are debug, info/],
+    ['a body that is no JSON', ['pub', 'a', '{id:1}', '--json-body'], /the body is no JSON/],
+    ['standard input that is no JSON', ['pub', 'a', '-', '--json-body'], /the body is no JSON/],
+    ['a reply without an answer', ['reply', 'a'], /reply takes either/],
+    ['a reply with two answers', ['reply', 'a', 'b', '--echo'], /reply takes either/],
+    ['a start of no node', ['start', '--id', 'n1'], /start needs --listen, --data, --cluster, or a --config/],
   ])('%s', async (_, args, message) => {
-    const { code, stdout, stderr } = await runCli(args)
+    const { code, stdout, stderr } = await runCli(args, { input: 'nope' })
     expect([code, stdout]).toEqual([2, ''])
     expect(stderr).toMatch(/^meshmq: Validation: [^\n]+\n$/)
     expect(stderr).toMatch(message)
@@ -74,17 +85,7 @@ describe('wrong arguments are told on one line with exit code 2', () => {
 
 describe('what fails is told on one line with exit code 1', () => {
   it.each<[string, string[], string, RegExp]>([
-    ['a body that is no JSON', ['pub', 'a', '{id:1}', '--json-body'], '', /Validation: the body is no JSON/],
-    ['standard input that is no JSON', ['pub', 'a', '-', '--json-body'], 'nope', /Validation: the body is no JSON/],
     ['too much standard input', ['pub', 'a', '-'], 'x'.repeat(1_048_577), /PayloadTooLarge: standard input/],
-    ['a reply without an answer', ['reply', 'a'], '', /Validation: reply takes either/],
-    ['a reply with two answers', ['reply', 'a', 'b', '--echo'], '', /Validation: reply takes either/],
-    [
-      'a start of no node',
-      ['start', '--id', 'n1'],
-      '',
-      /Validation: start needs --listen, --data, --cluster, or a --config/,
-    ],
     ['a configuration that is not there', ['start', '--config', '/nowhere.json'], '', /^meshmq: ENOENT: no such file/],
   ])('%s', async (_, args, input, message) => {
     const { code, stdout, stderr } = await runCli(args, { input })
@@ -100,7 +101,7 @@ describe('what fails is told on one line with exit code 1', () => {
     const file = path.join(directory, 'config.json')
     writeFileSync(file, content)
     const { code, stderr } = await runCli(['start', '--config', file])
-    expect(code).toBe(1)
+    expect(code).toBe(2)
     expect(stderr).toMatch(message)
   })
 

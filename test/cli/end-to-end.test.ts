@@ -150,7 +150,7 @@ describe('meshmq pub and sub', () => {
 
   it('refuse a pattern as a topic', async () => {
     const { code, stderr } = await mesh('pub', 'orders.*', 'x')
-    expect(code).toBe(1)
+    expect(code).toBe(2)
     expect(stderr).toMatch(/^meshmq: Validation: [^\n]+\n$/)
   })
 })
