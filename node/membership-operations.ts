@@ -80,18 +80,17 @@ export class MembershipOperations {
   #answer(): OperationAnswer {
     const { applied, driver } = this.#options
     const ids = (members: Membership['voters'] = []) => members.map(({ id }) => id)
-    return {
-      done: true,
-      voters: ids(applied()?.voters),
-      learners: ids(applied()?.learners),
-      leader: driver.status().leader,
-    }
+    const voters = ids(applied()?.voters)
+    const { leader } = driver.status()
+    // One that was removed itself leads for a moment yet, until it has handed over: nobody is to take it for the one to come.
+    const stays = leader !== undefined && voters.includes(leader)
+    return { done: true, voters, learners: ids(applied()?.learners), leader: stays ? leader : undefined }
   }
 
   async #add(id: string, promote: boolean, deadlineMs: number): Promise<void> {
     const { applied, configured, own, peer } = this.#options
     // It has no link to itself.
-    if (id === own) throw refusal('alreadyMember', id)
+    if (id === own) throw refusal('alreadyMember', 'addLearner', id)
     if (!configured.includes(id)) {
       throw new MeshError(
         'NotFound',
@@ -123,7 +122,7 @@ export class MembershipOperations {
     for (;;) {
       const done = this.#options.driver.changeMembership(change)
       if (typeof done !== 'string') return this.#committed(change, deadlineMs)
-      if (done !== 'changePending' && done !== 'notCaughtUp') throw refusal(done, id)
+      if (done !== 'changePending' && done !== 'notCaughtUp') throw refusal(done, change.type, id)
       if (this.#options.clock.now() >= deadlineMs) throw new MeshError('Timeout', this.#waited(done, id), notApplied)
       await this.#pause()
     }
@@ -183,12 +182,12 @@ function isDone(change: MembershipChange, applied: Membership | undefined): bool
 
 const notApplied = { outcome: 'not-applied' } as const
 
-function refusal(why: ChangeRefusal, id: string): MeshError {
+function refusal(why: ChangeRefusal, change: MembershipChange['type'], id: string): MeshError {
   switch (why) {
     case 'unknownMember':
       return new MeshError('NotFound', `'${id}' is no member`)
     case 'alreadyMember':
-      return new MeshError('Precondition', `'${id}' is that already`)
+      return new MeshError('Precondition', `'${id}' is a ${change === 'promote' ? 'voter' : 'member'} already`)
     case 'lastVoter':
       return new MeshError('Precondition', `'${id}' is the only voter: nobody would be left to decide`)
     case 'quorumAtRisk':

@@ -139,6 +139,6 @@ function valid<T>(schema: z.ZodType<T>, body: unknown): T {
   if (parsed.success) return parsed.data
   throw new MeshError(
     'Validation',
-    parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '),
+    parsed.error.issues.map(({ path, message }) => [...path, message].join(': ')).join('; '),
   )
 }

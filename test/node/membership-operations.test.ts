@@ -123,7 +123,7 @@ describe('operations on the members', () => {
     const add = (id: string) => world.operations.run({ what: 'add', id, promote: false, timeoutMs: 1 })
     await expect(add('n5')).rejects.toMatchObject({ code: 'Precondition', message: expect.stringContaining('no link') })
     await expect(add('n9')).rejects.toMatchObject({ code: 'NotFound', message: expect.stringContaining('--cluster') })
-    await expect(add('n1')).rejects.toMatchObject({ code: 'Precondition', message: "'n1' is that already" })
+    await expect(add('n1')).rejects.toMatchObject({ code: 'Precondition', message: "'n1' is a member already" })
     expect(world.changes).toEqual([])
   })
 
@@ -165,6 +165,22 @@ describe('operations on the members', () => {
     for (let look = 0; look < 8; look++) await world.clock.advance(20)
     expect(seen.error).toMatchObject({ code: 'Timeout', outcome: 'not-applied' })
     expect(String(seen.error)).toContain(message)
+  })
+
+  it('are refused in words that fit them', async () => {
+    const refused = (what: 'add' | 'promote', id: string) => {
+      world.refusals = ['alreadyMember']
+      return world.operations.run({ what, id, promote: false, timeoutMs: 1 })
+    }
+    await expect(refused('promote', 'n2')).rejects.toThrow("'n2' is a voter already")
+    await expect(refused('add', 'n4')).rejects.toThrow("'n4' is a member already")
+  })
+
+  it('name no leader that is no member any more', async () => {
+    const seen = ending(world.operations.run({ what: 'remove', id: 'n1', timeoutMs: 1_000 }))
+    world.applied = { ...world.applied, voters: ['n2', 'n3'].map((id) => member(id)) }
+    await world.clock.advance(20)
+    expect(seen.value).toEqual({ done: true, voters: ['n2', 'n3'], learners: [], leader: undefined })
   })
 
   it('that no majority confirms in time may yet come to be, and say so', async () => {
