@@ -76,7 +76,22 @@ describe('meshmq dev', () => {
     expect(dev.stdout).toContain(`3 nodes are ready, data in ${data}`)
     for (let i = 0; i < NODES; i++) expect(dev.stdout).toContain(`n${i + 1}  ws://127.0.0.1:${port + i}  pid `)
     expect(dev.stdout.match(/ {2}leader$/gm)).toHaveLength(1)
-    expect(dev.stdout).toContain(`meshmq cluster status --server ws://127.0.0.1:${port}`)
+    expect(dev.stdout).toContain(`  meshmq cluster status --server ws://127.0.0.1:${port}`)
+  })
+
+  it('started by npm it names commands as npx starts them: nothing puts meshmq on the path of another terminal', async () => {
+    const own = realDiskFolder()
+    const [first] = await freePorts(1)
+    const args = ['dev', '--nodes', '1', '--port', String(first), '--data', own]
+    const process = new CliProcess(args, { npm_execpath: '/usr/lib/node_modules/npm/bin/npm-cli.js' })
+    try {
+      await process.printed(/Ctrl-C stops it\./)
+      expect(process.stdout).toContain(`\n  npx meshmq cluster status --server ws://127.0.0.1:${first}\n`)
+    } finally {
+      process.child.kill('SIGTERM')
+      await process.ended()
+      rmSync(own, { recursive: true, force: true })
+    }
   })
 })
 
@@ -184,7 +199,8 @@ describe('meshmq request and reply', () => {
   })
 })
 
-describe('meshmq queue and cluster', () => {
+/** Up to nine commands in a test, each a process of its own: together 15 s on a busy machine. */
+describe('meshmq queue and cluster', { timeout: 60_000 }, () => {
   it('list queues as a table and as JSON', async () => {
     await emptyQueue('listed', 'listed.topic')
     await mesh('pub', 'listed.topic', 'x', '--count', '7')
