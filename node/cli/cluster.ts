@@ -47,10 +47,17 @@ async function showStatus(options: ClusterCommandOptions): Promise<void> {
   else await printStatus(view)
   // Told first: what each node says is what the leader is missed for.
   if (seen.leader === undefined) {
-    throw new MeshError('NoQuorum', 'no leader is known: nothing is confirmed until a majority elects one', {
-      outcome: 'not-applied',
-    })
+    throw new MeshError('NoQuorum', `no leader is known: ${whatItTakes(view)}`, { outcome: 'not-applied' })
   }
+}
+
+/** A cluster begins with all of its members, and goes on with most of them. */
+function whatItTakes({ seen, members }: ClusterView): string {
+  if (seen.clusterId !== undefined) return 'nothing is confirmed until a majority elects one'
+  const all = members.map(({ id }) => id).join(', ')
+  const silent = members.filter(({ status }) => status === undefined).map(({ id }) => id)
+  const missing = silent.length === 0 ? '' : `; ${silent.join(', ')} ${silent.length === 1 ? 'does' : 'do'} not answer`
+  return `the cluster is not founded yet, which takes all of ${all}${missing}`
 }
 
 const heads = [

@@ -131,6 +131,8 @@ async function printSummary(
   { port, data }: DevCommandOptions,
 ): Promise<void> {
   const status = (await fetchAdmin(urls[0]!, '/status?stateHash=0'))?.value as NodeStatus | undefined
+  // What npm has started is known by that name to npm alone, not to the shell of another terminal.
+  const meshmq = process.env.npm_execpath === undefined ? 'meshmq' : 'npx meshmq'
   const server = port === DEFAULT_PORT ? '' : ` --server ${urls[0]}`
   const lines = processes.map(({ id, pid }, i) => {
     return `  ${id}  ${urls[i]}  pid ${pid}${status?.leader === id ? '  leader' : ''}`
@@ -141,9 +143,9 @@ meshmq dev: ${urls.length === 1 ? 'one node is' : `${urls.length} nodes are`} re
 ${lines.join('\n')}
 
 Try in another terminal:
-  meshmq sub 'orders.*' --queue billing${server}
-  meshmq pub orders.created 'hello'${server}
-  meshmq cluster status${server}
+  ${meshmq} sub 'orders.*' --queue billing${server}
+  ${meshmq} pub orders.created 'hello'${server}
+  ${meshmq} cluster status${server}
 
 Ctrl-C stops it.
 `)

@@ -142,6 +142,16 @@ describe('a change of the members', () => {
 })
 
 describe('the status', () => {
+  it('of a cluster that is not founded yet names whom it waits for: a majority is not enough', async () => {
+    const place = await places(['n1', 'n2', 'n3'])
+    for (const id of ['n1', 'n2']) await start(place, id)
+    const status = await cluster([place.urls.n1!], 'status')
+    expect(status.code).toBe(1)
+    expect(status.stdout).toMatch(/^cluster meshmq \(not founded yet\), no leader, term 0\n/)
+    const why = 'the cluster is not founded yet, which takes all of n1, n2, n3; n3 does not answer'
+    expect(status.stderr).toBe(`meshmq: NoQuorum: no leader is known: ${why}\n`)
+  })
+
   it('of a cluster without a leader has the word of each node, names those without one, and fails', async () => {
     const { urls, stopOf } = await startAll(['n1', 'n2', 'n3'], { tokens: ['t1'] })
     const [unused] = await freePorts(1)
