@@ -34,7 +34,7 @@ export function deliveriesOf(history: readonly Event[]): Delivery[] {
   const open = new Map<string, Delivery>()
   for (const event of history) {
     if (typeof event.process !== 'string') continue
-    const { queue, message, attempt, id, topic, corrupt, as } = fields(event.value)
+    const { queue, message, attempt, id, topic, corrupt, as, unsent } = fields(event.value)
     const key = `${event.process} ${message} ${attempt}`
     const delivery = open.get(key)
     if (event.f === 'deliver') {
@@ -56,7 +56,11 @@ export function deliveriesOf(history: readonly Event[]): Delivery[] {
     } else if (delivery === undefined) continue
     else if (event.f === 'settle') delivery.settle = { as: String(as), event }
     else if (event.f === 'settled') delivery.settled = event
-    else if (event.f === 'lost') delivery.lost ??= event
+    else if (event.f === 'lost') {
+      delivery.lost ??= event
+      // What was about to be settled was not, and can be gone by no settle.
+      if (unsent === true) delivery.settle = undefined
+    }
   }
   return deliveries
 }

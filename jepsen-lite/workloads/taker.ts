@@ -3,6 +3,7 @@
  *
  *   subscribe, deliver, settle (about to be sent), settled (the cluster has confirmed it), lost, closed, connected, disconnected, sessionLost
  *
+ * (`lost` with `unsent`: before the settle that it had told of was sent),
  * and for workers/open-calls.ts how each call ends: `answered` ends subscribe, whatever the answer; settled or `lost` with an error end settle;
  * closed, or `ended` (by the cluster), end `close`.
  *
@@ -124,7 +125,7 @@ export class Taker {
     await sleep(fate.holdMs ?? 0)
     if (message.signal.aborted) return
     await this.#tell(consumer, 'settle', { ...which, as: fate.as })
-    if (message.signal.aborted) return this.#tell(consumer, 'lost', { ...which, error: 'LeaseLost' })
+    if (message.signal.aborted) return this.#tell(consumer, 'lost', { ...which, error: 'LeaseLost', unsent: true })
     try {
       await settle(message, fate)
       await this.#tell(consumer, 'settled', which)

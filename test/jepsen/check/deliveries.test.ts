@@ -104,6 +104,16 @@ describe('a message of a queue that was emptied', () => {
     expect(dropped(new Story().take(again).deliver(one))).toEqual([])
   })
 
+  it('was not ended by a settle that its consumer told of and never sent', () => {
+    const lost = (more: object) =>
+      new Story()
+        .deliver(one)
+        .settle(one)
+        .tell(one.consumer, 'lost', { queue: 'q', message: 'm7', attempt: 1, ...more })
+    expect(dropped(lost({ error: 'LeaseLost' }))).toEqual([])
+    expect(dropped(lost({ error: 'LeaseLost', unsent: true }))).toEqual([['dropped', 0]])
+  })
+
   it('was ended in each queue by itself', () => {
     expect(dropped(new Story().take(one).deliver({ ...one, queue: 'other' }))).toEqual([['dropped', 3]])
   })
