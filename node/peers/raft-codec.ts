@@ -26,6 +26,9 @@ const APPEND_HEADER_BYTES = 36
 const ENTRY_HEADER_BYTES = 13
 const APPEND_RESPONSE_BYTES = 41
 
+/** What entries came in may be so many times as large as they are. */
+const COMPANY_MAX = 8
+
 /** Both ends of the link that a message travels on. */
 export interface LinkEnds {
   readonly from: string
@@ -192,18 +195,28 @@ function readInstallRequest(payload: Uint8Array, envelope: LinkEnds): InstallReq
 
 function readEntries(payload: Uint8Array, view: DataView, prevIndex: number): Entry[] {
   const count = view.getUint32(32, true)
-  let data = APPEND_HEADER_BYTES + ENTRY_HEADER_BYTES * count
-  if (data > payload.length) throw new RangeError('an append request cut short')
+  const dataAt = APPEND_HEADER_BYTES + ENTRY_HEADER_BYTES * count
+  if (dataAt > payload.length) throw new RangeError('an append request cut short')
+  const bodies = withoutCompany(payload.subarray(dataAt))
   const entries: Entry[] = []
+  let data = 0
   for (let i = 0, at = APPEND_HEADER_BYTES; i < count; i++, at += ENTRY_HEADER_BYTES) {
     const end = data + view.getUint32(at + 9, true)
     const type = view.getUint8(at + 8)
-    if (end > payload.length || !isEntryType(type)) throw new RangeError('an append request cut short')
+    if (end > bodies.length || !isEntryType(type)) throw new RangeError('an append request cut short')
     const term = integer(view.getFloat64(at, true))
-    entries.push({ index: prevIndex + 1 + i, term, type, data: payload.subarray(data, end) })
+    entries.push({ index: prevIndex + 1 + i, term, type, data: bodies.subarray(data, end) })
     data = end
   }
   return entries
+}
+
+/**
+ * The log keeps entries in memory for long, and counts their own bytes. So they are copied where they are only a small part of what they
+ * came in, which would stay with them: requests and replies of the same turn, say. Several full appends of one message are not.
+ */
+function withoutCompany(bodies: Uint8Array): Uint8Array {
+  return COMPANY_MAX * bodies.length < bodies.buffer.byteLength ? new Uint8Array(bodies) : bodies
 }
 
 function isEntryType(type: number): type is EntryType {

@@ -11,7 +11,7 @@ import {
   type VolatileNote,
   type VolatileReply,
 } from '../../node/peers/volatile-codec.ts'
-import { type Entry, EntryType, type Message } from '../../raft/index.ts'
+import { type AppendRequest, type Entry, EntryType, type Message } from '../../raft/index.ts'
 import { encode } from '../../wire/msgpack.ts'
 import { fc } from '../support/property.ts'
 
@@ -126,6 +126,22 @@ function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]))
 }
 
+const entryOf = (index: number, bytes: number): Entry => ({
+  index,
+  term: 1,
+  type: EntryType.command,
+  data: new Uint8Array(bytes).fill(index),
+})
+const appendOf = (entries: readonly Entry[]): AppendRequest => ({
+  type: 'appendRequest',
+  ...ends,
+  term: 1,
+  prevIndex: 4,
+  prevTerm: 1,
+  entries,
+  commit: 0,
+})
+
 describe('messages between peers', () => {
   it('come out of one turn’s parcels as they went in', () => {
     fc.assert(
@@ -171,6 +187,23 @@ describe('messages between peers', () => {
         },
       ),
     )
+  })
+
+  it('keep nothing in memory, by the entries that stay, of what came with them', () => {
+    const entries = [entryOf(5, 100), entryOf(6, 0), entryOf(7, 60)]
+    const request = appendOf(entries)
+    const writer = new ParcelWriter()
+    writer.add({ kind: ParcelKind.volatileReplies, flags: 0, group: 3, groupIncarnation: 7 }, new Uint8Array(500_000))
+    writeRaftMessage(writer, group, request)
+    const beside = unpack(writer.take()).at(-1)
+    expect(plain(beside)).toEqual(plain(request))
+    const kept = (beside as AppendRequest).entries.map(({ data }) => data.buffer)
+    expect(kept.map(({ byteLength }) => byteLength)).toEqual([160, 160, 160])
+    expect(new Set(kept).size).toBe(1)
+    // What came with little else, or with more of its kind, is not copied.
+    const full = appendOf([entryOf(5, 200_000)])
+    const whole = pack([full, full, full, full])
+    for (const each of unpack(whole)) expect((each as AppendRequest).entries[0]!.data.buffer).toBe(whole.buffer)
   })
 
   it('leave kinds that are not Raft’s to others', () => {
