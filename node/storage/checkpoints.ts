@@ -4,7 +4,7 @@
  * every moment.
  *
  *     checkpoint                          the record of the one in force
- *     chunk/<generation>/<number>         the chunks; a generation is one attempt to write a checkpoint, and never comes again
+ *     chunk/<generation>/<number>         the chunks; a generation is one attempt to write a checkpoint; none has chunks of two
  *
  * A checkpoint that is being sent to a peer is pinned, and outlives its successor until it is released (trap 28).
  *
