@@ -152,7 +152,7 @@ export interface Links {
   impair(from: string, to: string, impairment: Impairment): EndImpairment | Promise<EndImpairment>
   /** Bytes that impairments have swallowed or reset since the run began. */
   readonly bytesDropped: number
-  /** Bytes that impairments have held back. */
+  /** Bytes that impairments have held back, for long enough to matter. */
   readonly bytesDelayed: number
 }
 

@@ -15,6 +15,8 @@ const HELD_BYTES_MAX = 1024 * 1024
 
 /** Under a rate bytes leave in parts of this size, so that a slow link trickles. */
 const RATED_PART_BYTES = 4096
+/** Bytes that leave sooner are not called delayed: at any rate each byte takes its time, and that hurts nobody. */
+const DELAYED_MS_MIN = 10
 
 type Parcel = { readonly what: Buffer | 'end' | 'reset'; dueMs: number }
 
@@ -79,9 +81,9 @@ export class Pipe {
       return
     }
     const { slowed, stalled } = this.#way
-    if (slowed || stalled) this.#way.countDelayed(sizeOf(what))
     const previousMs = this.#held.at(-1)?.dueMs ?? 0
     const dueMs = slowed ? Math.max(previousMs, this.#way.dueMs(sizeOf(what))) : previousMs
+    if (stalled || dueMs - performance.now() >= DELAYED_MS_MIN) this.#way.countDelayed(sizeOf(what))
     this.#held.push({ what, dueMs })
     this.#heldBytes += sizeOf(what)
     this.pump()

@@ -295,6 +295,19 @@ describe('a stall', () => {
 })
 
 describe('a rate', () => {
+  it('delays what has to wait, not what has the way for itself', async () => {
+    const { dialer, server } = await connected(toN2, n2)
+    const end = links.impair('n1', 'n2', { type: 'rate', bytesPerSecond: 200_000 })
+    dialer.socket.write('alone')
+    await server.has('alone')
+    expect(links.bytesDelayed).toBe(0)
+    dialer.socket.write(randomBytes(30_000))
+    await eventually(() => server.received.length === 30_005)
+    const { bytesDelayed } = end()
+    expect(bytesDelayed).toBeGreaterThan(20_000)
+    expect(bytesDelayed).toBeLessThanOrEqual(30_000)
+  })
+
   it('is shared by the sockets of a way, whose bytes trickle', async () => {
     const [one, two] = [await connected(toN2, n2), await connected(toN1, n1)]
     links.impair('n1', 'n2', { type: 'rate', bytesPerSecond: 200_000 })
