@@ -51,13 +51,24 @@ async function showStatus(options: ClusterCommandOptions): Promise<void> {
   }
 }
 
-/** A cluster begins with all of its members, and goes on with most of them. */
+/** A cluster begins with all of its members, of one mind about who they are, and goes on with most of them. */
 function whatItTakes({ seen, members }: ClusterView): string {
   if (seen.clusterId !== undefined) return 'nothing is confirmed until a majority elects one'
-  const all = members.map(({ id }) => id).join(', ')
-  const silent = members.filter(({ status }) => status === undefined).map(({ id }) => id)
-  const missing = silent.length === 0 ? '' : `; ${silent.join(', ')} ${silent.length === 1 ? 'does' : 'do'} not answer`
-  return `the cluster is not founded yet, which takes all of ${all}${missing}`
+  const all = idsOf(members)
+  const reasons = [`the cluster is not founded yet, which takes all of ${all}`]
+  for (const { id, status } of members) {
+    if (status === undefined) reasons.push(`${id} does not answer`)
+    else if (idsOf(status.members) !== all)
+      reasons.push(`${id} was started with another list: ${idsOf(status.members)}`)
+  }
+  return reasons.join('; ')
+}
+
+function idsOf(members: readonly MemberStatus[]): string {
+  return members
+    .map(({ id }) => id)
+    .toSorted()
+    .join(', ')
 }
 
 const heads = [

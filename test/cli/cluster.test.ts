@@ -152,6 +152,18 @@ describe('the status', () => {
     expect(status.stderr).toBe(`meshmq: NoQuorum: no leader is known: ${why}\n`)
   })
 
+  it('of a cluster whose members do not agree on who they are names those who differ: it is never founded', async () => {
+    const place = await places(['n1', 'n2', 'n3'])
+    const { n1, n2 } = place.urls
+    await start(place, 'n1')
+    await start(place, 'n2', { cluster: { n1: n1!, n2: n2! } })
+    await start(place, 'n3')
+    const status = await cluster([n1!], 'status')
+    const why =
+      'the cluster is not founded yet, which takes all of n1, n2, n3; n2 was started with another list: n1, n2'
+    expect(status).toMatchObject({ code: 1, stderr: `meshmq: NoQuorum: no leader is known: ${why}\n` })
+  })
+
   it('of a cluster without a leader has the word of each node, names those without one, and fails', async () => {
     const { urls, stopOf } = await startAll(['n1', 'n2', 'n3'], { tokens: ['t1'] })
     const [unused] = await freePorts(1)
