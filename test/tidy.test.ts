@@ -136,6 +136,17 @@ describe('the documents', () => {
     expect(checkTable(protocol, 'Code', Object.fromEntries(expected))).toEqual([])
   })
 
+  it('name the formats by the versions that the code writes', () => {
+    const versionIn = (file: string, name: string) => new RegExp(`const ${name} = (\\d+)`).exec(readText(file))?.[1]
+    const machine = versionIn('node/queue/constants.ts', 'MACHINE_VERSION')
+    const checkpoints = versionIn('node/queue/checkpoint-format.ts', 'CHECKPOINT_VERSION')
+    const logAndPeers = `segments ${versionIn('node/storage/segment.ts', 'VERSION')}, peers ${versionIn('node/peers/parcel.ts', 'PEER_VERSION')}`
+    expect(readText('CHANGELOG.md')).toContain(
+      `- Formats: ${logAndPeers}, machine ${machine}, checkpoints ${checkpoints}.`,
+    )
+    expect(readText('docs/STORAGE.md')).toContain(`checkpoint version (${checkpoints}), machine version (${machine}),`)
+  })
+
   it('list every limit with its value', () => {
     const expected = Object.entries(limits).map(([name, value]) => [name, [value.toLocaleString('en')]] as const)
     expect(checkTable(protocol, 'Limit', Object.fromEntries(expected))).toEqual([])
