@@ -114,8 +114,8 @@ const storage: readonly PlantedBreak[] = [
   ]),
   planted('compact without regard to what queues refer to', 'live bodies outlive the log (trap 43)', [
     'node/checkpointing/checkpointer.ts',
-    'const { mark, references: live } = this.#inForce\n',
-    'const { mark } = this.#inForce\n      const live = { has: () => false, size: 0, *[Symbol.iterator]() {} }\n',
+    '        live,\n',
+    '        live: { has: () => false, size: 0, *[Symbol.iterator]() {} },\n',
   ]),
 ]
 
