@@ -14,7 +14,7 @@ export interface FilteredWay {
 
 /** What packets it can do without: bytes that are dropped come again, so what is meant to come late does. */
 const held: ReadonlySet<Impairment['type']> = new Set(['stall', 'rate'])
-const resetting: ReadonlySet<Impairment['type']> = new Set(['reset', 'refuse'])
+export const resetting: ReadonlySet<Impairment['type']> = new Set(['reset', 'refuse'])
 
 /** In the order of nft's priorities: what swallows a packet does so before anybody could answer it. */
 const PRIORITIES: Readonly<Record<Impairment['type'], number>> = {

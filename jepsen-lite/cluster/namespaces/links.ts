@@ -5,7 +5,7 @@
 import type { Impairment, ImpairmentEffect } from '../../nemesis.ts'
 import { CLIENTS } from '../links.ts'
 import type { NetworkLinks } from '../network.ts'
-import { type FilteredWay, Firewall } from './firewall.ts'
+import { type FilteredWay, Firewall, resetting } from './firewall.ts'
 import type { Wires } from './wires.ts'
 
 export class NamespaceLinks implements NetworkLinks {
@@ -17,7 +17,7 @@ export class NamespaceLinks implements NetworkLinks {
   readonly #wires: Wires
   readonly #firewalls: ReadonlyMap<string, Firewall>
   /** How to end what holds. */
-  readonly #active = new Set<() => Promise<ImpairmentEffect>>()
+  readonly #active = new Map<() => Promise<ImpairmentEffect>, Impairment>()
   #count = 0
 
   constructor(wires: Wires) {
@@ -37,7 +37,7 @@ export class NamespaceLinks implements NetworkLinks {
       ended ??= firewall.remove(name, impairment).then((effect) => this.#over(end, effect))
       return ended
     }
-    this.#active.add(end)
+    this.#active.set(end, impairment)
     try {
       await firewall.add(name, way, impairment)
     } catch (error) {
@@ -47,8 +47,10 @@ export class NamespaceLinks implements NetworkLinks {
     return end
   }
 
+  /** Of what holds on one way, first what resets sockets: what a stall lets go of must not run into it. */
   async heal(): Promise<void> {
-    await Promise.all([...this.#active].map((end) => end()))
+    const ends = [...this.#active].map(([end, { type }]) => ({ end, resets: resetting.has(type) }))
+    await Promise.all(ends.toSorted((a, b) => Number(b.resets) - Number(a.resets)).map(({ end }) => end()))
   }
 
   #over(end: () => Promise<ImpairmentEffect>, effect: ImpairmentEffect): ImpairmentEffect {
