@@ -30,14 +30,15 @@ describe('the process of a node that cannot start', () => {
       'for a port that is not its own',
       ['--listen', '192.0.2.1:7101', '--secret', 's', '--token', 't'],
       'EADDRNOTAVAIL',
+      1,
     ],
-    ['for a forbidden option', ['--listen', 'nowhere'], 'listen'],
-    ['for an open door beyond loopback', ['--listen', '0.0.0.0:7101'], 'secret'],
-  ])('ends, and says why in one line: %s', async (_, args, reason) => {
+    ['for a forbidden option', ['--listen', 'nowhere'], 'listen', 2],
+    ['for an open door beyond loopback', ['--listen', '0.0.0.0:7101'], 'secret', 2],
+  ])('ends, and says why in one line: %s', async (_, args, reason, exitCode) => {
     const [port] = await freePorts(1)
     const place = ['--id', 'n1', '--data', folder, '--cluster', `n1=ws://127.0.0.1:${port}`]
     const { code, stderr } = await runNode(...place, ...args)
-    expect(code).toBe(1)
+    expect(code).toBe(exitCode)
     expect(stderr).toMatch(/^meshmq: [^\n]*\n$/)
     expect(stderr).toContain(reason)
   })
