@@ -89,16 +89,21 @@ function segments(dataDir: string): string[] {
   return names.sort().map((name) => path.join(folder, name))
 }
 
-/** Batches follow each other without gaps, from the second sector on. */
+/**
+ * Batches follow each other without gaps, from the second sector on. What would reach beyond the end of its file is one that was torn before,
+ * with anything for a length.
+ */
 function batchesOf(file: string): Extent[] {
   return withFile(file, (descriptor) => {
     const batches: Extent[] = []
+    const { size } = fstatSync(descriptor)
     if (!read(descriptor, MAGIC_AT, SEGMENT_MAGIC.length).equals(SEGMENT_MAGIC)) return batches
     for (let from = SECTOR_BYTES; ; ) {
       const header = read(descriptor, from, BATCH_HEADER_BYTES)
       const isBatch = header.subarray(MAGIC_AT, MAGIC_AT + BATCH_MAGIC.length).equals(BATCH_MAGIC)
       if (header.length < BATCH_HEADER_BYTES || !isBatch) return batches
       const to = from + BATCH_HEADER_BYTES + header.readUInt32LE(RECORD_BYTES_AT)
+      if (to > size) return batches
       batches.push({ file, from, to })
       from = Math.ceil(to / SECTOR_BYTES) * SECTOR_BYTES
     }

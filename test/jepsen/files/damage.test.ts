@@ -66,6 +66,18 @@ describe('a torn tail', () => {
     }
   })
 
+  it('hurts the batch before one that was torn already, whose length may be anything, and the file stays as long as it was', () => {
+    for (const length of [0xb6dc0005, SEGMENT_BYTES]) {
+      writeSegment(1, [100, 60, 20])
+      const before = readFileSync(segment(1))
+      before.writeUInt32LE(length, 3 * SECTOR + 24)
+      writeFileSync(segment(1), before)
+      expect(tearTail(dataDir, seeded(1))?.bytes).toBeGreaterThan(0)
+      const hurt = differences(before, readFileSync(segment(1)))
+      expect(hurt.every((at) => at >= 2 * SECTOR && at < 3 * SECTOR)).toBe(true)
+    }
+  })
+
   it('needs a log', () => {
     expect(tearTail(dataDir, seeded(1))).toBeUndefined()
     writeSegment(1, [])
