@@ -29,6 +29,8 @@ const REOPEN_MS = 200
 const IDLE_MS = 20
 /** Before an operation of the drain that did not succeed is done again. */
 const DRAIN_AGAIN_MS = 100
+/** In so many parts it is waited for what hangs. */
+const HANG_PARTS = 10
 
 export class Slots {
   readonly #options: SlotsOptions
@@ -154,11 +156,16 @@ class Slot {
     return completion
   }
 
+  /** In parts, so that time in which this process stood still counts as one of them: what came meanwhile is read before the next. */
+  async #timeItself(ms: number, stopped: AbortSignal): Promise<undefined> {
+    for (let part = 0; part < HANG_PARTS; part++) await pause(ms / HANG_PARTS, stopped)
+  }
+
   /** Resolves with undefined when it does: that is told, and nobody waits for it any longer. */
   async #unlessItHangs<T>(what: string, outcome: Promise<T>): Promise<T | undefined> {
     const { hangsMs } = this.#options
     const over = new AbortController()
-    const hangs = pause(hangsMs, over.signal).then(() => undefined)
+    const hangs = this.#timeItself(hangsMs, over.signal)
     try {
       const first = await Promise.race([outcome, hangs])
       if (first === undefined) this.hung.push(`${what} had no outcome in ${hangsMs} ms`)

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Completion, Operation } from '../../../jepsen-lite/history.ts'
 import { seeded } from '../../../jepsen-lite/random.ts'
@@ -153,6 +154,21 @@ describe('slots', () => {
     expect(made.hung).toEqual(['step of process 1 had no outcome in 100 ms'])
     expect(stepsOf('info')).toMatchObject([{ process: 1, error: 'Hung: no outcome within 100 ms' }])
     expect(stepsOf('ok').map(({ process }) => process)).toContain(1 + CONCURRENCY)
+  })
+
+  it('call nothing hanging that was answered while this process stood still', async () => {
+    left = [0, 1, 0]
+    clients.answer = () =>
+      new Promise((resolve) => {
+        setImmediate(() => {
+          // Its answer comes at once, and is read when the standstill is over.
+          stat(import.meta.filename, () => resolve({ type: 'ok' }))
+          for (const end = performance.now() + 300; performance.now() < end; );
+        })
+      })
+    const made = await run(slots(100))
+    expect(made.hung).toEqual([])
+    expect(stepsOf('ok')).toHaveLength(1)
   })
 
   it('tell the opening of a client that hangs, and go on with another process', async () => {
