@@ -41,6 +41,11 @@ export class StorageFailedError extends Error {
   }
 }
 
+/** A refusal of the operating system itself, by its code: EIO, ENOSPC, EACCES. */
+export function isSystemError(error: unknown): boolean {
+  return error instanceof Error && /^E[A-Z0-9]+$/.test(String((error as NodeJS.ErrnoException).code))
+}
+
 /** What the system calls it when a disk, or what one user may take of it, is full. LevelDB passes on the words alone. */
 function isOutOfSpace(cause: unknown): boolean {
   const { code, message = '' } = (cause ?? {}) as { readonly code?: string; readonly message?: string }

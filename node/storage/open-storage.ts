@@ -18,7 +18,7 @@ import { readBoot, writeBoot } from './boot-counter.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { ensureDirectory } from './directories.ts'
 import { type DoubtMark, Doubts } from './doubts.ts'
-import { DamagedLogError, IdentityError, type StorageFailedError } from './errors.ts'
+import { DamagedLogError, IdentityError, isSystemError, StorageFailedError } from './errors.ts'
 import type { Files } from './files.ts'
 import { findMisfit } from './fit.ts'
 import { Identity, type IdentityOptions } from './identity.ts'
@@ -75,6 +75,16 @@ export function storagePlaces(dataDir: string): { readonly store: string; readon
 
 /** Throws DamagedLogError, IdentityError or StorageFailedError; each says what is wrong with which file. */
 export async function openStorage(options: StorageOptions): Promise<NodeStorage> {
+  try {
+    return await openOrSetAside(options)
+  } catch (cause) {
+    throw isSystemError(cause)
+      ? new StorageFailedError(`the data directory ${options.dataDir} cannot be opened`, { cause })
+      : cause
+  }
+}
+
+async function openOrSetAside(options: StorageOptions): Promise<NodeStorage> {
   const { acceptLoss, alone, dataDir, files, wallNow } = options
   try {
     return await openParts(options, 'the store was gone')

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../node/clock.ts'
+import { StorageFailedError } from '../../node/storage/errors.ts'
+import type { Files } from '../../node/storage/files.ts'
 import { LevelStore } from '../../node/storage/level-store.ts'
 import { nodeFiles } from '../../node/storage/node-files.ts'
 import { type NodeStorage, openStorage } from '../../node/storage/open-storage.ts'
@@ -21,13 +23,13 @@ afterEach(async () => {
   await rm(folder, { recursive: true })
 })
 
-async function open(nodeId = 'n1'): Promise<NodeStorage> {
+async function open(nodeId = 'n1', files = nodeFiles): Promise<NodeStorage> {
   let minted = 0
   opened = await openStorage({
-    files: nodeFiles,
+    files,
     dataDir: join(folder, 'deep', 'data'),
     nodeId,
-    openStore: (directory) => LevelStore.open({ files: nodeFiles, directory }),
+    openStore: (directory) => LevelStore.open({ files, directory }),
     group,
     alone: true,
     clock: systemClock,
@@ -52,6 +54,41 @@ test('a new directory becomes a node that finds itself again', async () => {
   expect(second.bootId).toBe(78)
   expect(second.identity.incarnation).toBe('life-1')
   expect(plain(await second.wal.group(group).read(1, 1_000))).toEqual(plain(entries(1, 3, 1)))
+})
+
+/** The disk, of which the call of that number, from 0 on, fails. */
+function failingAt(number: number): { readonly files: Files; readonly failed: () => string | undefined } {
+  let calls = 0
+  let failed: string | undefined
+  const files = new Proxy(nodeFiles, {
+    get: (target, name: keyof Files) => {
+      return async (...given: never[]) => {
+        if (calls++ !== number) return (target[name] as (...values: never[]) => unknown)(...given)
+        failed = name
+        throw Object.assign(new Error(`EIO: i/o error, ${name}`), { code: 'EIO' })
+      }
+    },
+  })
+  return { files, failed: () => failed }
+}
+
+test('whatever the disk refuses during an opening is told as a failure of the storage, and the directory is let go of', async () => {
+  const refused: string[] = []
+  for (let number = 0; ; number++) {
+    const { files, failed } = failingAt(number)
+    try {
+      await open('n1', files)
+      await close()
+      if (failed() === undefined) break
+    } catch (error) {
+      expect(error, `call ${number}, ${failed()}`).toBeInstanceOf(StorageFailedError)
+      expect(error).toMatchObject({ code: 'StorageFailed' })
+      refused.push(failed()!)
+      opened = undefined
+    }
+  }
+  expect([...new Set(refused)].sort()).toEqual(['list', 'open', 'rename', 'syncDirectory'])
+  await open()
 })
 
 test('a second node cannot open the directory of a running one', async () => {
