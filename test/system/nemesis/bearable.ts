@@ -45,14 +45,15 @@ export class Bearable {
     return status?.doubt === 0 && !isFailing && !isRotten && node.isAmong(this.#voters())
   }
 
-  /** Voters by the word of whoever has applied most. */
+  /**
+   * Voters by the word of whoever has applied most; none while anybody has begun a change: of fewer voters, which are to be, a minority may
+   * be nobody.
+   */
   #voters(): readonly Member[] {
+    const statuses = this.#realm.nodes.flatMap(({ core }) => core?.group.driver.status() ?? [])
+    if (statuses.some(({ membership }) => (membership?.votersOutgoing.length ?? 0) > 0)) return []
     let best: RaftStatus | undefined
-    for (const { core } of this.#realm.nodes) {
-      const status = core?.group.driver.status()
-      if (status !== undefined && status.appliedIndex >= (best?.appliedIndex ?? 0)) best = status
-    }
-    const { membership } = best ?? {}
-    return membership === undefined || membership.votersOutgoing.length > 0 ? [] : membership.voters
+    for (const status of statuses) if (status.appliedIndex >= (best?.appliedIndex ?? 0)) best = status
+    return best?.membership?.voters ?? []
   }
 }
