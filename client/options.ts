@@ -85,7 +85,7 @@ function isList(given: readonly string[] | ConnectOptions): given is readonly st
   return Array.isArray(given)
 }
 
-function serverOrderOf(value: string | undefined): 'random' | 'listed' {
+function serverOrderOf(value: string | undefined): Settings['serverOrder'] {
   if (value === undefined) return 'random'
   if (value !== 'random' && value !== 'listed') {
     throw new MeshError('Validation', `serverOrder must be 'random' or 'listed'`)

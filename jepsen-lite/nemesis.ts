@@ -178,3 +178,6 @@ export type Impairment =
   /** Nothing passes while it holds; then all of it does. */
   | { readonly type: 'stall' }
   | { readonly type: 'rate'; readonly bytesPerSecond: number }
+
+/** Impairments that end sockets. */
+export const resetting: ReadonlySet<Impairment['type']> = new Set(['reset', 'refuse'])

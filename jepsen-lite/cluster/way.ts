@@ -5,7 +5,7 @@
  * Never: sockets. What travels here (connection.ts) asks when its bytes may leave, and hears when that changes.
  */
 import { performance } from 'node:perf_hooks'
-import type { Impairment, ImpairmentEffect } from '../nemesis.ts'
+import { type Impairment, type ImpairmentEffect, resetting } from '../nemesis.ts'
 
 /** What travels on a way and wants to know of changes. */
 export interface Traveller {
@@ -13,7 +13,6 @@ export interface Traveller {
   wayChanged(): void
 }
 
-const resetting: ReadonlySet<Impairment['type']> = new Set(['reset', 'refuse'])
 const losing: ReadonlySet<Impairment['type']> = new Set(['blackhole', ...resetting])
 
 interface Active {

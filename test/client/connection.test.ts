@@ -27,6 +27,15 @@ function gather(statuses: AsyncIterable<Status>): Status[] {
   return told
 }
 
+/** As many of the servers, one after the other, break the socket before it is open. */
+async function refuse({ node, clock }: { node: ScriptedNode; clock: ManualClock }, times: number): Promise<void> {
+  for (let i = 0; i < times; i++) {
+    await clock.settle()
+    node.socket.break()
+    await clock.advance(100)
+  }
+}
+
 describe('connect', () => {
   it('says hello on the socket and resolves with the welcome', async () => {
     const { node, clock, outcome } = connecting({ name: 'billing', token: 'secret' })
@@ -40,11 +49,7 @@ describe('connect', () => {
       n.auto.open = false
       c.rolls[0] = 0.99
     })
-    for (let i = 0; i < 3; i++) {
-      await clock.settle()
-      node.socket.break()
-      await clock.advance(100)
-    }
+    await refuse({ node, clock }, 3)
     node.socket.open()
     await clock.settle()
     expect(node.sockets.map(({ url }) => url)).toEqual(['ws://c:3', 'ws://a:1', 'ws://b:2', 'ws://c:3'])
@@ -56,11 +61,7 @@ describe('connect', () => {
       n.auto.open = false
       c.rolls[0] = 0.99
     })
-    for (let i = 0; i < 2; i++) {
-      await clock.settle()
-      node.socket.break()
-      await clock.advance(100)
-    }
+    await refuse({ node, clock }, 2)
     expect(node.sockets.map(({ url }) => url)).toEqual(servers)
   })
 

@@ -2,7 +2,7 @@
  * The packet filter of one node's namespace. Each impairment is a table of its own: they know nothing of each other, and a packet has to pass
  * all of them. What they count is packets, headers and retransmissions included.
  */
-import type { Impairment, ImpairmentEffect } from '../../nemesis.ts'
+import { type Impairment, type ImpairmentEffect, resetting } from '../../nemesis.ts'
 import { inside, tell } from './commands.ts'
 
 /** A way as its packets look in this namespace: those that come in, or those that go out. */
@@ -14,7 +14,6 @@ export interface FilteredWay {
 
 /** What packets it can do without: bytes that are dropped come again, so what is meant to come late does. */
 const held: ReadonlySet<Impairment['type']> = new Set(['stall', 'rate'])
-export const resetting: ReadonlySet<Impairment['type']> = new Set(['reset', 'refuse'])
 
 /** In the order of nft's priorities: what swallows a packet does so before anybody could answer it. */
 const PRIORITIES: Readonly<Record<Impairment['type'], number>> = {

@@ -2,10 +2,10 @@
  * Every way between nodes, and between clients and nodes, by packet filters: on a way to a node, that of its own namespace sees what comes in; on a
  * way to the clients, that of the node from which it leads sees what goes out.
  */
-import type { Impairment, ImpairmentEffect } from '../../nemesis.ts'
+import { type Impairment, type ImpairmentEffect, resetting } from '../../nemesis.ts'
 import { CLIENTS } from '../links.ts'
 import type { NetworkLinks } from '../network.ts'
-import { type FilteredWay, Firewall, resetting } from './firewall.ts'
+import { type FilteredWay, Firewall } from './firewall.ts'
 import type { Wires } from './wires.ts'
 
 export class NamespaceLinks implements NetworkLinks {
